@@ -1,0 +1,1 @@
+"""Videos, procedural puppets and training pairs."""

@@ -1,0 +1,1 @@
+"""Animation: the jitted engine and motion retargeting."""

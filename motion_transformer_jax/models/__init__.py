@@ -1,0 +1,1 @@
+"""Flax modules: every parameter of the project lives here."""

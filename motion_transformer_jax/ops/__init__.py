@@ -1,0 +1,1 @@
+"""Pure jnp functions: no parameters, no Flax, no I/O, no config."""

@@ -1,0 +1,1 @@
+"""PyTorch state dicts to and from parameter trees."""

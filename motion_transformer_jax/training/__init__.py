@@ -1,0 +1,1 @@
+"""Losses, optimiser, train state, step, checkpoints and the loop."""

@@ -1,0 +1,1 @@
+"""Drawing: keypoints, masks, flow and contact sheets."""

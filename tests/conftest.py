@@ -1,0 +1,29 @@
+"""Shared set-up of the tests: eight simulated CPU devices, a compilation cache, golden files."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+)
+
+import jax
+import numpy as np
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+
+jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parent.parent / ".cache" / "jax"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """Loader of golden arrays: `golden("ops")` is the dict of arrays in tests/golden/ops.npz."""
+
+    def load(name: str) -> dict[str, np.ndarray]:
+        with np.load(GOLDEN / f"{name}.npz") as arrays:
+            return dict(arrays)
+
+    return load
