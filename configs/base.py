@@ -12,9 +12,7 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.name = "base"
     config.seed = 0
-    config.dtype = (
-        "float32"  # compute type of convolutions and matrix products: "float32" or "bfloat16"
-    )
+    config.dtype = "float32"  # compute type of convolutions and matrix products: "float32" or "bfloat16"
     config.model = _model()
     config.transformer = _transformer()
     config.dense_motion = ConfigDict(
