@@ -1,4 +1,4 @@
-"""Who puppets are: builds, faces and clothes drawn from a seed, and the solids that a dressed skeleton is made of."""
+"""Who puppets are: builds, faces and clothes, and the solids that a dressed skeleton is made of."""
 
 import colorsys
 import dataclasses
@@ -7,12 +7,31 @@ import numpy as np
 
 from motion_transformer_jax.data.puppet_drawing import Solids, Texture
 from motion_transformer_jax.data.puppet_head import Colour, Look
-from motion_transformer_jax.data.puppet_motion import GROUND, SIDES, Build, Skeleton
+from motion_transformer_jax.data.puppet_skeleton import SIDES, Build, Skeleton
 
 _SKIN = ("f6d3b8", "eebf9a", "e0a878", "c98d5e", "a86f45", "84523a", "5f3a2a", "f2c4a8")
 _HAIR = ("2a2024", "4a2e20", "7a4a28", "b5722f", "e3b657", "a33a2a", "8a8590", "3a5a94", "b8508f")
 _IRIS = ("3f6fa8", "4d7f4a", "6d4526", "44506a")
 _PATTERNS = ("plain", "hoops", "stripes", "checks", "dots", "two_tone")
+
+HEAD_SOLID = (0.94, 0.2)  # radius and length of the core, in head radii
+# The solids that a joint belongs to: where one of them is in front, the joint is visible.
+OWN_SOLIDS = {
+    "head": ("head", "hair"),
+    "neck": ("neck", "torso"),
+    "pelvis": ("pelvis", "torso", "skirt", "left_thigh", "right_thigh"),
+} | {
+    f"{side}_{joint}": tuple(owner.format(side) for owner in owners)
+    for side, _ in SIDES
+    for joint, owners in {
+        "shoulder": ("{}_upper_arm", "torso"),
+        "elbow": ("{}_upper_arm", "{}_forearm"),
+        "wrist": ("{}_forearm", "{}_hand"),
+        "hip": ("{}_thigh", "pelvis", "skirt", "torso"),
+        "knee": ("{}_thigh", "{}_shin"),
+        "ankle": ("{}_shin", "{}_shoe"),
+    }.items()
+}
 
 
 def _hex(code: str) -> Colour:
@@ -25,7 +44,7 @@ def _vivid(rng: np.random.Generator, hue: float) -> Colour:
 
 @dataclasses.dataclass(frozen=True)
 class Puppet:
-    """One identity: its build, its head and its clothes (`textures` by solid, `legwear` "trousers", "shorts" or "skirt")."""
+    """One identity: build, head, clothes; `legwear` is "trousers", "shorts" or "skirt"."""
 
     build: Build
     look: Look
@@ -59,11 +78,11 @@ def _sample_build(rng: np.random.Generator) -> Build:
         upper_arm=height * arm * 0.46,
         forearm=height * arm * 0.42,
         hand=height * arm * 0.12,
-        arm_radius=height * (0.027 + 0.014 * stout),
+        arm_radius=height * (0.030 + 0.014 * stout),
         thigh=height * legs * thigh,
         shin=height * legs * (1 - thigh),
         foot=height * rng.uniform(0.06, 0.08),
-        leg_radius=height * (0.036 + 0.016 * stout),
+        leg_radius=height * (0.038 + 0.016 * stout),
     )
 
 
@@ -86,7 +105,7 @@ def _sample_look(rng: np.random.Generator) -> Look:
 
 
 def _sample_textures(rng, build: Build, look: Look, legwear: str) -> dict[str, Texture]:
-    hue = rng.random()
+    hue = rng.uniform(0.13, 0.97)  # not the hues of skin
     shirt = _vivid(rng, hue)
     second = ((0.97, 0.95, 0.9), _vivid(rng, hue + rng.uniform(0.25, 0.75)))[rng.integers(2)]
     leg_hue = hue + rng.uniform(0.3, 0.7)
@@ -146,18 +165,12 @@ class _Assembly:
         self._rows: list[tuple] = []
 
     def add(self, name, texture, start, end, radius, width=(0, 0), slope=0.0, roll=0.0):
-        """Adds a solid; radius and width are a number or a pair (start, end), each a number or an array [T]."""
+        """Adds a solid; radius and width are pairs (start, end) of numbers or arrays [T]."""
         self.names.append(name)
         self.textures.append(texture)
-        pairs = [
-            np.stack(np.broadcast_arrays(*np.broadcast_to(p, 2), np.zeros(self.frames))[:2], -1)
-            if np.ndim(p) < 2
-            else np.stack(p, -1)
-            for p in (radius, width)
-        ]
-        self._rows.append(
-            (start, end, *pairs, slope + np.zeros(self.frames), roll + np.zeros(self.frames))
-        )
+        still = np.zeros(self.frames)
+        radius, width = (np.stack([p + still for p in pair], -1) for pair in (radius, width))
+        self._rows.append((start, end, radius, width, slope + still, roll + still))
 
     def solids(self) -> Solids:
         """The solids collected."""
@@ -165,13 +178,35 @@ class _Assembly:
 
 
 def assemble(puppet: Puppet, skeleton: Skeleton) -> tuple[Solids, list[str], list[str]]:
-    """Dresses a skeleton: its solids [T, P], their names (as in OWN_SOLIDS) and the keys of their textures."""
+    """Dresses a skeleton.
+
+    Returns:
+        (solids, names, textures): P solids, their names as in OWN_SOLIDS, and the keys of their
+        textures; the head's is "head", which `Puppet.textures` does not hold.
+    """
     parts = _Assembly(len(skeleton.chest))
     _add_torso(parts, puppet, skeleton)
+    if puppet.legwear == "skirt":
+        _add_skirt(parts, puppet.build, skeleton)
     for side, _ in SIDES:
-        _add_limbs(parts, puppet, skeleton, side)
+        _add_limbs(parts, puppet.build, skeleton, side)
     _add_head(parts, puppet, skeleton)
     return parts.solids(), parts.names, parts.textures
+
+
+def hiding_depth(puppet: Puppet) -> float:
+    """How far in front of a hip or a shoulder the torso still shows it rather than hides it."""
+    build = puppet.build
+    skirt = _skirt_cover(build) + 0.04 if puppet.legwear == "skirt" else 0.0
+    return 1.25 * max(build.depth, build.belly) + skirt
+
+
+def _skirt_cover(build: Build) -> float:
+    return 1.1 * build.leg_radius
+
+
+def _equal(size: float) -> tuple[float, float]:
+    return (size, size)
 
 
 def _yaw(axes: np.ndarray) -> np.ndarray:
@@ -188,24 +223,25 @@ def _add_torso(parts: _Assembly, puppet: Puppet, skeleton: Skeleton) -> None:
     shoulder, hip = build.shoulder - 0.4 * build.depth, build.hip
     radius, widths = (build.depth, build.belly), (shoulder * facing, hip * facing)
     parts.add("torso", "torso", top, pelvis, radius, widths, slope, -yaw)
-    parts.add("neck", "skin", neck + 0.15 * (pelvis - neck), joints["head"], 0.9 * build.arm_radius)
+    parts.add("neck", "skin", neck, joints["head"], _equal(0.9 * build.arm_radius))
     hips = (joints["left_hip"], joints["right_hip"])
-    parts.add("pelvis", "pelvis", *hips, 1.15 * build.leg_radius)
-    if puppet.legwear == "skirt":
-        knees = np.stack([joints["left_knee"], joints["right_knee"]])
-        hem = pelvis + 0.72 * (knees.mean(0) - pelvis)
-        hem[:, 2] = pelvis[:, 2] + 0.8 * (knees.max(0)[:, 2] - pelvis[:, 2]).clip(0)
-        spread = 0.36 * np.abs(knees[0, :, 0] - knees[1, :, 0]) + 0.06
-        waist = hip * facing
-        radius = (1.05 * build.belly, 1.3 * build.leg_radius)
-        parts.add(
-            "skirt", "skirt", pelvis, hem, radius, (waist, spread), 0.0, -_yaw(skeleton.pelvis)
-        )
+    parts.add("pelvis", "pelvis", *hips, _equal(1.15 * build.leg_radius))
 
 
-def _add_limbs(parts: _Assembly, puppet: Puppet, skeleton: Skeleton, side: str) -> None:
-    build, joints = puppet.build, skeleton.joints
-    roll = -_yaw(skeleton.chest)
+def _add_skirt(parts: _Assembly, build: Build, skeleton: Skeleton) -> None:
+    pelvis, yaw = skeleton.joints["pelvis"], _yaw(skeleton.pelvis)
+    knees = np.stack([skeleton.joints["left_knee"], skeleton.joints["right_knee"]])
+    hem = pelvis + 0.72 * (knees.mean(0) - pelvis)
+    hem[:, 2] = pelvis[:, 2] + 0.8 * (knees.max(0)[:, 2] - pelvis[:, 2]).clip(0)
+    cover = np.array([0, 0, _skirt_cover(build)])  # in front of both thighs, however they swing
+    spread = 0.36 * np.abs(knees[0, :, 0] - knees[1, :, 0]) + 0.06 + 0.8 * build.leg_radius
+    radius = (1.05 * build.belly, 0.5 * build.leg_radius)
+    widths = (build.hip * np.abs(np.cos(yaw)), spread)
+    parts.add("skirt", "skirt", pelvis + cover, hem + cover, radius, widths, roll=-yaw)
+
+
+def _add_limbs(parts: _Assembly, build: Build, skeleton: Skeleton, side: str) -> None:
+    joints, roll = skeleton.joints, -_yaw(skeleton.chest)
 
     def limb(name: str, start: str, end: str, radius) -> None:
         ends = (joints[f"{side}_{start}"], joints[f"{side}_{end}"])
@@ -227,49 +263,26 @@ def _add_head(parts: _Assembly, puppet: Puppet, skeleton: Skeleton) -> None:
     def at(left: float, up: float, ahead: float) -> np.ndarray:
         return centre + radius * np.einsum("d,tdc->tc", np.array([left, up, ahead]), axes)
 
-    def blob(texture: str, start, end, size) -> None:
-        parts.add(
-            texture,
-            texture,
-            at(*start),
-            at(*end),
-            tuple(radius * s for s in np.broadcast_to(size, 2)),
-        )
+    def blob(name: str, texture: str, start, end, sizes) -> None:
+        parts.add(name, texture, at(*start), at(*end), tuple(radius * size for size in sizes))
 
-    parts.add("head", "head", at(0, 0.1, 0), at(0, -0.1, 0), 0.94 * radius)
+    blob("head", "head", (0, 0.1, 0), (0, -0.1, 0), _equal(HEAD_SOLID[0]))
+    blob("nose", "skin", (0, -0.2, 0.92), (0, -0.14, 0.95), _equal(0.13))
     for side in (-1, 1):
-        blob("skin", (side * 0.93, -0.08, 0), (side * 0.95, 0.05, 0), 0.17)
-    blob("skin", (0, -0.2, 0.92), (0, -0.14, 0.95), 0.13)
+        blob("ear", "skin", (side * 0.93, -0.08, 0), (side * 0.95, 0.05, 0), _equal(0.17))
+        if look.hair == "tails":
+            ends = ((side * 0.95, 0.15, -0.3), (side * 1.3, -0.75, -0.35))
+            blob("hair", "hair", *ends, (0.3, 0.16))
     if look.hair == "long":
-        blob("hair", (0, 0.1, -0.3), (0, -1.15, -0.62), (0.88, 0.62))
+        blob("hair", "hair", (0, 0.1, -0.3), (0, -1.15, -0.62), (0.88, 0.62))
     if look.hair == "bun" and look.hat == "none":
-        blob("hair", (0, 0.85, -0.55), (0, 0.95, -0.6), 0.42)
-    if look.hair == "tails":
-        for side in (-1, 1):
-            blob("hair", (side * 0.95, 0.15, -0.3), (side * 1.3, -0.75, -0.35), (0.3, 0.16))
+        blob("hair", "hair", (0, 0.85, -0.55), (0, 0.95, -0.6), _equal(0.42))
     if look.hat == "beanie":
-        blob("hat_band", (0, 1.08, -0.1), (0, 1.12, -0.1), 0.27)
+        blob("hat", "hat_band", (0, 1.08, -0.1), (0, 1.12, -0.1), _equal(0.27))
     if look.hat == "cap":
-        blob("hat_band", (-0.38, 0.42, 1.0), (0.38, 0.42, 1.0), 0.17)
+        blob("hat", "hat_band", (-0.38, 0.42, 1.0), (0.38, 0.42, 1.0), _equal(0.17))
     if look.hat == "sun_hat":
-        brim = np.array([1.2 * radius, 0, 0])
-        parts.add("hat", "hat", at(0, 0.45, 0) - brim, at(0, 0.45, 0) + brim, 0.13 * radius)
-
-
-SHADOW_HEIGHT = GROUND - 0.01
-OWN_SOLIDS = {
-    "head": ("head", "skin"),
-    "neck": ("neck", "torso", "head", "skin"),
-    "pelvis": ("pelvis", "torso", "skirt", "left_thigh", "right_thigh"),
-} | {
-    f"{side}_{joint}": tuple(owner.format(side) for owner in owners)
-    for side, _ in SIDES
-    for joint, owners in {
-        "shoulder": ("{}_upper_arm", "torso"),
-        "elbow": ("{}_upper_arm", "{}_forearm"),
-        "wrist": ("{}_forearm", "{}_hand"),
-        "hip": ("{}_thigh", "pelvis", "skirt", "torso"),
-        "knee": ("{}_thigh", "{}_shin"),
-        "ankle": ("{}_shin", "{}_shoe"),
-    }.items()
-}
+        # A disc seen from its edge is as wide whichever way the head turns; its near side shows.
+        near, brim = radius * np.array([0, 0.06, 0.8]), radius * np.array([1.2, 0, 0])
+        middle = at(0, 0.45, 0) + near
+        parts.add("hat", "hat_band", middle - brim, middle + brim, _equal(0.14 * radius))

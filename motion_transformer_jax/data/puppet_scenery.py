@@ -10,7 +10,10 @@ _KINDS = ("gradient", "blobs", "stripes", "room", "noise")
 
 @dataclasses.dataclass(frozen=True)
 class Scenery:
-    """A background as a function of the place; `waves` are numbers that the kinds use as they like, [8, 4] in [0, 1]."""
+    """A background as a function of the place.
+
+    `palette` is three colours [3, 3]; `waves` numbers [8, 4] in [0, 1] that each kind uses its way.
+    """
 
     kind: str
     palette: np.ndarray
@@ -37,7 +40,7 @@ class Scenery:
         return image
 
     def _stripes(self, image, x, y, colour, size):
-        a, b, c, d = self.waves[0]
+        a, b, c, _ = self.waves[0]
         angle, wave = np.pi * a, 2 * np.pi / (0.3 + 0.5 * b)
         ramp = np.sin(wave * (np.cos(angle) * x + np.sin(angle) * y) + 6 * c)
         return _blend(image, colour, 0.6 * np.clip(0.5 + ramp * size / 2 / wave, 0, 1))
@@ -72,5 +75,5 @@ def sample_scenery(rng: np.random.Generator) -> Scenery:
     palette = []
     for step in (0.0, rng.uniform(-0.12, 0.12), rng.uniform(0.1, 0.5)):
         value = rng.uniform(0.28, 0.5) if dark else rng.uniform(0.78, 0.97)
-        palette.append(colorsys.hsv_to_rgb((hue + step) % 1, rng.uniform(0.12, 0.42), value))
+        palette.append(colorsys.hsv_to_rgb((hue + step) % 1, rng.uniform(0.1, 0.36), value))
     return Scenery(kind, np.array(palette, np.float32), rng.random((8, 4)).astype(np.float32))

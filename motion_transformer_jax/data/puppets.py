@@ -1,7 +1,8 @@
-"""Puppets: videos of articulated figures drawn from a seed, with true joints; a data set that needs no download.
+"""Puppets: videos of articulated figures drawn from a seed, with true joints; nothing to download.
 
-Each identity has a build, a face and clothes of its own and appears in several clips, each with a motion and a static
-background of its own. Joints are `(x, y)` in [-1, 1], where -1 and +1 are the centres of the first and the last pixel.
+Each identity has a build, a face and clothes of its own and appears in several clips, each with a
+motion and a static background of its own. Joints are `(x, y)` in [-1, 1], where -1 and +1 are the
+centres of the first and the last pixel.
 """
 
 import dataclasses
@@ -14,30 +15,27 @@ from pathlib import Path
 import numpy as np
 
 from motion_transformer_jax.data.puppet_body import (
+    HEAD_SOLID,
     OWN_SOLIDS,
-    SHADOW_HEIGHT,
     assemble,
+    hiding_depth,
     sample_puppet,
 )
 from motion_transformer_jax.data.puppet_drawing import Solids, draw_shadow, draw_solids, surface
 from motion_transformer_jax.data.puppet_head import HeadPaint
-from motion_transformer_jax.data.puppet_motion import (
-    BONES,
-    JOINTS,
-    MOTIONS,
-    create_skeleton,
-    sample_pose,
-)
+from motion_transformer_jax.data.puppet_motion import MOTIONS, sample_pose
 from motion_transformer_jax.data.puppet_scenery import Scenery, sample_scenery
+from motion_transformer_jax.data.puppet_skeleton import BONES, GROUND, JOINTS, create_skeleton
 
 __all__ = ["BONES", "JOINTS", "MOTIONS", "PuppetClip", "PuppetVideos", "write_puppets"]
 
 _SPLITS = ("train", "test")
+_PAN_SECS = 12  # to and fro
 
 
 @dataclasses.dataclass(frozen=True)
 class PuppetClip:
-    """One video: frames uint8 [T, S, S, 3], joints float32 [T, J, 2] in the order of JOINTS, visible bool [T, J]."""
+    """One video: uint8 frames [T, S, S, 3]; of JOINTS float32 [T, J, 2] and bool [T, J]."""
 
     name: str
     frames: np.ndarray
@@ -54,6 +52,7 @@ class _Scene:
     paints: list
     head_axes: np.ndarray
     joints: np.ndarray  # [T, J, 3] scene units
+    hiding_depth: float
     scenery: Scenery
     background: np.ndarray | None  # [S, S, 3] where it stands still
 
@@ -62,8 +61,9 @@ class _Scene:
 class PuppetVideos:
     """Clips of puppets, any of which is made on demand; equal arguments give equal bits.
 
-    Identities of the two splits of a seed are disjoint whatever their number: those of "train" have even numbers, those of
-    "test" odd ones. The five motions take turns over the clips of an identity.
+    Identities of the two splits of a seed are disjoint however many there are: those of "train"
+    have even numbers, those of "test" odd ones. The five motions take turns over an identity's
+    clips. Recent scenes are kept, so that more frames of one clip cost little but their drawing.
 
     Args:
         seed: of everything, >= 0.
@@ -72,7 +72,8 @@ class PuppetVideos:
         num_frames: per clip.
         size: of the square frames in pixels, >= 16.
         fps: frames per second: what tempo means.
-        pan: how far the background drifts to and fro, scene units (2 is the frame's width); 0: it stands still.
+        pan: how far the background drifts to and fro in scene units (the frame is 2 wide), at most
+            0.5; 0: it stands still.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -137,35 +138,29 @@ class PuppetVideos:
         Raises:
             IndexError: there is no such clip or frame.
         """
+        scene = self._scene(index)
         if not 0 <= t < self.num_frames:
             raise IndexError(f"frame {t} of a clip of {self.num_frames}")
-        scene = self._scene(index)
         if scene.background is not None:
             canvas = scene.background.copy()
         else:
-            canvas = scene.scenery.draw(self.size, self._pan_at(t))
-        solids, frames = scene.solids, scene.solids.frames()
-        fields = {
-            name: getattr(solids, name)[t].tolist()
-            for name in ("start", "end", "radius", "width", "slope", "roll")
-        }
-        fields |= {name: value[t].tolist() for name, value in frames.items()}
-        rows = [dict(zip(fields, row, strict=True)) for row in zip(*fields.values(), strict=True)]
+            drift = self.pan * float(np.sin(2 * np.pi * t / (_PAN_SECS * self.fps)))
+            canvas = scene.scenery.draw(self.size, drift)
         paints = [
             dataclasses.replace(paint, axes=scene.head_axes[t])
             if isinstance(paint, HeadPaint)
             else paint
             for paint in scene.paints
         ]
-        x = float(scene.joints[t, JOINTS.index("pelvis"), 0])
-        draw_shadow(canvas, x, SHADOW_HEIGHT, 0.34)
-        draw_solids(canvas, rows, paints)
+        draw_shadow(canvas, float(scene.joints[t, JOINTS.index("pelvis"), 0]), GROUND, 0.34)
+        draw_solids(canvas, scene.solids.at(t), paints)
         return (np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8)
 
     def annotations(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Joints float32 [T, J, 2] and their visibility bool [T, J], without drawing.
 
-        A joint is visible when it lies in the frame and what is drawn there is the body part it belongs to.
+        A joint is visible when it lies in the frame and a body part that it belongs to is what is
+        drawn there: the torso shows the nearer shoulder but hides the farther one.
 
         Raises:
             IndexError: there is no such clip.
@@ -191,16 +186,13 @@ class PuppetVideos:
         shape = (self.num_frames, self.size, float(self.fps), self.pan == 0)
         return _create_scene(self.seed, identity, clip, *shape)
 
-    def _pan_at(self, t: int) -> float:
-        return self.pan * float(np.sin(2 * np.pi * t / (12 * self.fps)))
-
 
 def _motion(seed: int, identity: int, clip: int) -> str:
     order = np.random.default_rng([seed, identity, 1]).permutation(len(MOTIONS))
     return MOTIONS[order[clip % len(MOTIONS)]]
 
 
-# A pair of frames and the frames of one clip share a scene: posing and background cost more than a small frame.
+# The frames of a clip share a scene: posing and background cost more than a small frame.
 @functools.lru_cache(maxsize=64)
 def _create_scene(
     seed: int, identity: int, clip: int, num_frames: int, size: int, fps: float, still: bool
@@ -211,23 +203,24 @@ def _create_scene(
     pose = sample_pose(rng, _motion(seed, identity, clip), num_frames=num_frames, fps=fps)
     skeleton = create_skeleton(puppet.build, pose)
     solids, names, keys = assemble(puppet, skeleton)
-    radius = 0.94 * puppet.build.head_radius
-    head = HeadPaint(puppet.look, radius, 0.2 * puppet.build.head_radius, skeleton.head[0])
+    radius, core = (puppet.build.head_radius * part for part in HEAD_SOLID)
+    head = HeadPaint(puppet.look, radius, core, skeleton.head[0])
     paints = [head if key == "head" else puppet.textures[key] for key in keys]
     joints = np.stack([skeleton.joints[name] for name in JOINTS], 1)
     background = scenery.draw(size, 0.0) if still else None
-    return _Scene(solids, names, paints, skeleton.head, joints, scenery, background)
+    reach = hiding_depth(puppet)
+    return _Scene(solids, names, paints, skeleton.head, joints, reach, scenery, background)
 
 
 def _unhidden(scene: _Scene) -> np.ndarray:
-    """Whether the joint's own solid is in front at each joint, bool [T, J]."""
-    solids, frames = scene.solids, scene.solids.frames()
+    """Whether a solid of its own is in front at each joint, bool [T, J]."""
+    solids, (axes, lengths) = scene.solids, scene.solids.projected_axes()
     offset = scene.joints[:, :, None, :2] - solids.start[:, None, :, :2]
-    ux, uy = frames["along"][:, None, :, 0], frames["along"][:, None, :, 1]
+    ux, uy = axes[:, None, :, 0], axes[:, None, :, 1]
     distance, z, _, _ = surface(
         offset[..., 0] * uy - offset[..., 1] * ux,
         offset[..., 0] * ux + offset[..., 1] * uy,
-        frames["length"][:, None],
+        lengths[:, None],
         np.moveaxis(solids.radius, -1, 0)[:, :, None],
         np.moveaxis(solids.width, -1, 0)[:, :, None],
         solids.slope[:, None],
@@ -236,14 +229,13 @@ def _unhidden(scene: _Scene) -> np.ndarray:
     z = np.where(distance < 0, z, -np.inf)
     front = z.argmax(-1)
     own = np.array([[name in OWN_SOLIDS[joint] for name in scene.names] for joint in JOINTS])
-    nearest = np.take_along_axis(z, front[..., None], -1)[..., 0]
-    # The torso is both shoulders' own, but hides the farther one: no part is thicker than this.
-    close = nearest - scene.joints[..., 2] < 0.2
-    return np.take_along_axis(np.broadcast_to(own, z.shape), front[..., None], -1)[..., 0] & close
+    paired = np.array([joint.endswith(("shoulder", "hip")) for joint in JOINTS])
+    close = z.max(-1) - scene.joints[..., 2] < scene.hiding_depth
+    return own[np.arange(len(JOINTS)), front] & (close | ~paired)
 
 
 def write_puppets(folder: str | os.PathLike, *videos: PuppetVideos) -> list[Path]:
-    """Writes clips as folder/SPLIT/NAME.mp4 beside their joints and visibility, folder/SPLIT/NAME.npz.
+    """Writes clips as folder/SPLIT/NAME.mp4, and beside each NAME.npz: `joints` and `visible`.
 
     Args:
         folder: made where it is missing.
