@@ -1,0 +1,1 @@
+"""Experiments: one file each, all built on `base.py`."""

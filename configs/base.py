@@ -1,0 +1,151 @@
+"""Every knob of the project with its default: the settings that the paper's experiments share.
+
+An experiment starts from `get_config()` and changes leaves only; a dict assigned over a group would replace its keys
+unchecked. The defaults are those of the official VoxCeleb configuration.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    """The shared defaults, unlocked."""
+    config = ConfigDict()
+    config.name = "base"
+    config.seed = 0
+    config.dtype = "float32"  # compute type of convolutions and matrix products: "float32" or "bfloat16"
+    config.model = _model()
+    config.transformer = _transformer()
+    config.dense_motion = ConfigDict(
+        dict(
+            base_features=64,  # channels after the hourglass's last up block
+            max_features=1024,
+            num_blocks=5,  # down blocks, and as many up blocks
+            scale=0.25,  # the flow field's size as a share of the image's
+        )
+    )
+    config.generator = ConfigDict(
+        dict(
+            base_features=64,  # channels at full size
+            max_features=512,
+            num_down_blocks=2,
+            num_bottleneck_blocks=6,
+            skips=True,  # warp and blend the encoder's features into the decoder at every size
+        )
+    )
+    config.background = ConfigDict(
+        dict(
+            kind="none",  # motion of the background: "none", "zero", "shift", "affine" or "perspective"
+            base_features=32,
+            max_features=1024,
+            num_blocks=5,
+        )
+    )
+    config.loss = _loss()
+    config.perceptual = ConfigDict(
+        dict(
+            weights="imagenet",  # of the VGG19: "imagenet" or "random" (fixed seed, no file needed)
+            path="",  # torchvision's vgg19 file; empty: its usual cache, else a download
+        )
+    )
+    config.optimizer = _optimizer()
+    config.data = _data()
+    config.train = _train()
+    config.animate = ConfigDict(
+        dict(
+            mode="relative",  # "relative": source motion plus driving change; "absolute": driving motion
+            adapt_scale=False,  # scale relative motion by the figures' size
+        )
+    )
+    return config
+
+
+def _model() -> ConfigDict:
+    return ConfigDict(
+        dict(
+            estimator="motion_transformer",  # the motion estimator
+            image_size=256,  # pixels, square
+            num_keypoints=10,
+        )
+    )
+
+
+def _transformer() -> ConfigDict:
+    return ConfigDict(
+        dict(
+            backbone="hrnet_w32",  # "stem", "hrnet_w32" or "hrnet_w48"
+            patch_size=4,  # cells of the backbone's quarter-size map along a side of an image token
+            dim=192,
+            depth=12,  # layers in a stack
+            heads=8,
+            mlp_ratio=3,
+            stacks=1,  # transformers in series, all read by the heads; the paper's large model has 3
+            position="sine_every_layer",  # "none", "sine", "sine_every_layer" or "learnable"
+            image_attends_to_motion=True,  # False: image tokens cannot look at motion tokens
+            imagenet_normalize=False,  # normalise images by ImageNet's mean and deviation first
+        )
+    )
+
+
+def _loss() -> ConfigDict:
+    return ConfigDict(
+        dict(
+            scales=(1.0, 0.5, 0.25, 0.125),  # of the image pyramid
+            perceptual=(10.0, 10.0, 10.0, 10.0, 10.0),  # weight of relu1_1 ... relu5_1
+            equivariance_keypoints=10.0,
+            equivariance_affine=10.0,
+            background_mask=0.0,
+            mask_concentration=0.0,
+            warp_sigma_affine=0.05,  # equivariance warp: standard deviation of its affine part
+            warp_sigma_tps=0.005,  # and of its thin-plate weights
+            warp_points=5,  # thin-plate control points along a side
+        )
+    )
+
+
+def _optimizer() -> ConfigDict:
+    return ConfigDict(
+        dict(
+            learning_rate_motion_estimator=2e-4,
+            learning_rate_generator=2e-4,  # dense motion and image generator
+            learning_rate_background=2e-4,
+            clip_motion_estimator=1.0,  # total gradient norm; 0: no clipping
+            clip_generator=0.0,
+            clip_background=0.0,
+            milestones_epochs=(60, 90),  # learning rates are multiplied by gamma after these epochs
+            gamma=0.1,
+            b1=0.5,
+            b2=0.999,
+            ema_decay=0.0,  # of the weights' moving average, used by animate and evaluate; 0: off
+        )
+    )
+
+
+def _data() -> ConfigDict:
+    return ConfigDict(
+        dict(
+            kind="folder",  # "folder": train/ and test/ of videos; "puppets": procedural
+            folder="",
+            by_identity=False,  # choose an identity (name before '#'), then one of its clips
+            repeats=150,  # pairs drawn from each video (or identity) in an epoch
+            worker_count=0,  # processes that read frames; 0: none beside the main one
+            puppet_identities=64,  # in train; test has a quarter as many
+            puppet_clips=4,  # for each identity
+            puppet_frames=64,  # in each clip
+        )
+    )
+
+
+def _train() -> ConfigDict:
+    return ConfigDict(
+        dict(
+            batch_size=64,  # global: over all devices of all processes
+            num_epochs=100,
+            num_steps=0,  # overrides num_epochs when above 0
+            log_every_steps=100,
+            picture_every_steps=1000,
+            validate_every_steps=1000,
+            validation_pairs=64,
+            checkpoint_every_steps=1000,
+            keep_last=3,  # checkpoints kept beside the best one
+        )
+    )

@@ -1,0 +1,42 @@
+"""The demo: puppets at 64×64, a small motion transformer, a few minutes on two CPU cores.
+
+    make demo
+
+The perceptual loss uses a VGG19 with random weights (fixed seed), so that nothing is downloaded.
+"""
+
+from ml_collections import ConfigDict
+
+from motion_transformer_jax.configs import base, variants
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """A model and a schedule that learn to move a puppet in minutes."""
+    config = base.get_config()
+    config.name = "demo"
+    config.model.image_size = 64
+    config.transformer.backbone = "stem"
+    config.transformer.patch_size = 2
+    config.transformer.dim = 96
+    config.transformer.depth = 3
+    config.transformer.heads = 4
+    config.dense_motion.base_features = 16
+    config.dense_motion.max_features = 128
+    config.dense_motion.num_blocks = 3
+    config.dense_motion.scale = 0.5
+    config.generator.base_features = 24
+    config.generator.max_features = 96
+    config.generator.num_bottleneck_blocks = 2
+    config.loss.scales = (1.0, 0.5)
+    config.loss.perceptual = (10.0, 10.0, 10.0, 0.0, 0.0)
+    config.perceptual.weights = "random"
+    config.optimizer.learning_rate_motion_estimator = 5e-4
+    config.optimizer.learning_rate_generator = 5e-4
+    config.data.kind = "puppets"
+    config.train.batch_size = 8
+    config.train.num_steps = 600
+    config.train.log_every_steps = 20
+    config.train.picture_every_steps = 200
+    config.train.validate_every_steps = 200
+    config.train.checkpoint_every_steps = 100
+    return variants.apply(config, variant)

@@ -1,0 +1,23 @@
+"""TaiChiHD at 256×256: bodies, with a predictor of the background's motion.
+
+    python -m motion_transformer_jax.train --config configs/taichi256.py --workdir runs/taichi256 --config.data.folder=DIR
+
+Poster: L1 0.045, AKD 4.670, MKR 0.021, AED 0.148. Variants: see `configs/variants.py`.
+"""
+
+from ml_collections import ConfigDict
+
+from motion_transformer_jax.configs import base, variants
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """The official TaiChiHD hyper-parameters."""
+    config = base.get_config()
+    config.name = "taichi256"
+    config.background.kind = "affine"
+    config.loss.background_mask = 1.0
+    config.loss.mask_concentration = 1.0
+    config.data.by_identity = True
+    config.data.repeats = 250
+    config.animate.mode = "absolute"
+    return variants.apply(config, variant)
