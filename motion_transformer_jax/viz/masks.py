@@ -25,9 +25,7 @@ def draw_masks(mask: np.ndarray, size: int) -> np.ndarray:
     return resize(mask @ (colors.astype(np.float32) / 255), size, size)
 
 
-def draw_flow(
-    deformation: np.ndarray, size: int, *, max_displacement: float | None = 0.4
-) -> np.ndarray:
+def draw_flow(deformation: np.ndarray, size: int, *, max_displacement: float | None = 0.4) -> np.ndarray:
     """Draw where each driving pixel comes from, as a colour wheel of displacements.
 
     White is no displacement; the hue is its direction (red right, green-yellow down, cyan left,

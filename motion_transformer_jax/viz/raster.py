@@ -57,11 +57,10 @@ def as_uint8(image: np.ndarray) -> np.ndarray:
     if image.ndim != 3 or image.shape[-1] not in (1, 3):
         raise ValueError(f"image has shape {image.shape}; expected [H, W, 3], [H, W, 1] or [H, W]")
     if image.dtype != np.uint8:
-        # np.isdtype does not know bfloat16, which models may return.
-        image = image.astype(np.float32) if image.dtype.kind in "fV" else None
-        if image is None:
-            raise ValueError("image must be uint8 or float in [0, 1]")
-        image = np.round(255 * np.clip(np.nan_to_num(image), 0, 1)).astype(np.uint8)
+        if image.dtype.kind not in "fV":  # V: bfloat16, which models may return
+            raise ValueError(f"image is {image.dtype}; expected uint8 or float in [0, 1]")
+        image = np.clip(np.nan_to_num(image.astype(np.float32)), 0, 1)
+        image = np.round(255 * image).astype(np.uint8)
     return np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image.copy()
 
 

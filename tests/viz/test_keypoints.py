@@ -24,9 +24,7 @@ def test_keypoints_have_an_outline_and_soft_edges():
 
 def test_affine_draws_the_image_of_a_circle():
     affine = np.array([[[2.0, 0], [0, 0.5]]])
-    picture = draw_keypoints(
-        np.zeros((101, 101, 3), np.uint8), [[0, 0]], affine, radius_px=2, ellipse_radius=0.2
-    )
+    picture = draw_keypoints(np.zeros((101, 101, 3), np.uint8), [[0, 0]], affine, radius_px=2, ellipse_radius=0.2)
     lit = picture.max(-1) > 128
     assert lit[50, 70] and lit[50, 30] and lit[45, 50] and lit[55, 50]
     assert lit[50, 60] and not lit[50, 40]  # the spoke of the x axis

@@ -1,3 +1,4 @@
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -19,9 +20,10 @@ def test_as_uint8_takes_floats_and_grey_and_never_aliases():
     assert image.max() == 0
     floats = np.array([[-1.0, 0.5, 2.0, np.nan]], np.float32)
     np.testing.assert_array_equal(as_uint8(floats)[0, :, 1], [0, 128, 255, 0])
+    np.testing.assert_array_equal(as_uint8(floats.astype(ml_dtypes.bfloat16)), as_uint8(floats))
     with pytest.raises(ValueError, match=r"\(4, 4, 2\); expected \[H, W, 3\]"):
         as_uint8(np.zeros((4, 4, 2)))
-    with pytest.raises(ValueError, match="uint8 or float"):
+    with pytest.raises(ValueError, match="int64; expected uint8 or float"):
         as_uint8(np.zeros((4, 4, 3), int))
 
 

@@ -23,9 +23,7 @@ def test_contact_sheet_places_every_picture_in_its_cell():
 def test_contact_sheet_writes_labels_beside_the_cells():
     rows = [[solid(64, 64, (9, 9, 9))] * 3] * 2
     plain = contact_sheet(rows)
-    sheet = contact_sheet(
-        rows, row_labels=["source", "result"], column_labels=["0.0 s", "0.4 s", "0.8 s"]
-    )
+    sheet = contact_sheet(rows, row_labels=["source", "result"], column_labels=["0.0 s", "0.4 s", "0.8 s"])
     top, left = sheet.shape[0] - plain.shape[0], sheet.shape[1] - plain.shape[1]
     assert top > 10 and left > 30
     np.testing.assert_array_equal(sheet[top + 6 :, left + 6 :], plain[6:, 6:])
