@@ -326,6 +326,21 @@ def test_not_a_video(tmp_path, name, content):
         assert "\n" not in str(error.value)
 
 
+def test_tags_in_another_encoding(tmp_path):
+    path = encode(tmp_path / "a.mkv", flat_frames(3))
+    path.write_bytes(path.read_bytes().replace(b"DURATION", b"DURATI\xd6N").replace(b"Lavc", b"L\xe4vc"))
+    assert indices(read_frames(path)) == [0, 1, 2]
+
+
+def test_duration_tag_that_is_none(tmp_path, caplog):
+    path = encode(tmp_path / "a.webm", flat_frames(3))
+    content = path.read_bytes()
+    assert b"00:00:00.1" in content
+    path.write_bytes(content.replace(b"00:00:00.1", b"x0:0:!0..1"))
+    assert indices(read_frames(path)) == [0, 1, 2]
+    assert not caplog.records
+
+
 def test_sound_alone_is_no_video(tmp_path):
     with av.open(str(tmp_path / "a.mp4"), "w") as file:
         stream = file.add_stream("aac", rate=16000)
