@@ -1,0 +1,172 @@
+"""A video file as FFmpeg sees it: its frames with their times, and what was wrong with it."""
+
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import Interpolation
+
+from motion_transformer_jax.data.image import MAX_PIXELS, over_white
+from motion_transformer_jax.errors import UserError
+
+DEFAULT_FPS = Fraction(25)
+
+# Start in seconds from the first frame, duration in seconds, uint8 [H, W, 3].
+TimedFrame = tuple[Fraction, Fraction, np.ndarray]
+
+# Only real video containers: FFmpeg would also take text, play lists and scripts that name other files.
+_FORMATS = "mov,matroska,avi,gif,mpeg,mpegts,asf,flv,ogg"
+# A rate above this is a container that has none (browsers record "1000 fps" webm), a longer pause a broken clock.
+_MAX_FPS = 240
+_MAX_PAUSE_SECS = Fraction(60)
+# Without it FFmpeg doubles the chroma pixels: 6 dB are lost on a photograph.
+_CHROMA_UPSAMPLING = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
+_GIF_TRAILER = b"\x3b"
+
+
+class VideoContainer:
+    """A video file, open for reading once, from its first frame to its last.
+
+    Attributes:
+        fps: Mean frames per second.
+        num_frames: Frames in the file as its header has it, or None.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._broken = 0
+        self._end = Fraction(0)  # of the last packet seen, in seconds on the file's own clock
+        try:
+            # An absolute path, since FFmpeg would take "a:b.mp4" for a protocol.
+            self._container = av.open(os.path.abspath(path), options={"format_whitelist": _FORMATS})
+        except (av.error.FFmpegError, OSError) as error:
+            raise UserError(
+                f"cannot read {path} as a video ({error.strerror}); expected a whole mp4, mov, webm, avi or gif file, "
+                "a folder of frames or a film strip"
+            ) from error
+        if not self._container.streams.video:
+            self._container.close()
+            raise UserError(f"{path} has no picture, only sound or text; expected a video")
+        self._stream = self._container.streams.video[0]
+        self.fps = self._mean_rate()
+        self._declared_end = self._find_declared_end()
+        seconds = None if self._declared_end is None else self._declared_end - self._start_secs()
+        self.num_frames = max(1, round(seconds * self.fps)) if seconds else self._stream.frames or None
+
+    def timed_frames(self) -> Iterator[TimedFrame]:
+        """Decodes the frames in order of time; those that cannot be decoded are counted and left out.
+
+        Raises:
+            UserError: A frame has more than `MAX_PIXELS` pixels.
+        """
+        origin, start = None, None
+        for frame in self._decoded():
+            seconds = None if frame.pts is None else frame.pts * frame.time_base
+            origin = seconds if origin is None else origin
+            if start is None:
+                start = Fraction(0)
+            elif seconds is None or not start < seconds - origin <= start + _MAX_PAUSE_SECS:
+                start += 1 / self.fps
+            else:
+                start = seconds - origin
+            duration = min(frame.duration * frame.time_base, _MAX_PAUSE_SECS) if frame.duration else 1 / self.fps
+            yield start, duration, _upright(_to_rgb(frame), frame)
+
+    def complaints(self) -> list[str]:
+        """Says what was wrong with the frames read so far, one clause each."""
+        return [*self._truncation(), *broken_frames(self._broken)]
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._container.close()
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        for packet in self._packets():
+            try:
+                if packet.is_corrupt:  # cut short by the end of the file
+                    raise av.error.InvalidDataError(0, "partial packet")
+                frames = packet.decode()
+            except av.error.FFmpegError:
+                self._broken += 1
+                continue
+            for frame in frames:
+                if frame.width * frame.height > MAX_PIXELS:
+                    raise UserError(f"{self._path} is {frame.width}x{frame.height}, over the limit of 8192x8192")
+                if frame.is_corrupt:
+                    self._broken += 1
+                else:
+                    yield frame
+
+    def _packets(self) -> Iterator[av.Packet]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, av.error.FFmpegError):  # the file cannot be followed further
+                return
+            timestamp = packet.dts if packet.pts is None else packet.pts
+            if timestamp is not None and not packet.is_corrupt:
+                self._end = max(self._end, (timestamp + (packet.duration or 0)) * packet.time_base)
+            yield packet
+
+    def _mean_rate(self) -> Fraction:
+        stream = self._stream
+        if self._container.format.name == "gif" and stream.frames and stream.duration:
+            return stream.frames / (stream.duration * stream.time_base)  # FFmpeg's own mean is of a few frames
+        rates = (stream.average_rate, stream.guessed_rate)
+        return next((rate for rate in rates if rate and rate <= _MAX_FPS), DEFAULT_FPS)
+
+    def _start_secs(self) -> Fraction:
+        return (self._stream.start_time or 0) * self._stream.time_base
+
+    def _find_declared_end(self) -> Fraction | None:
+        """Where the header says that the video ends, in seconds on the file's own clock."""
+        stream = self._stream
+        if self._container.format.name == "avi" and stream.frames:
+            return self._start_secs() + stream.frames / self.fps  # FFmpeg cuts the duration of a truncated file
+        if stream.duration:
+            return self._start_secs() + stream.duration * stream.time_base
+        if "DURATION" in stream.metadata:  # Matroska and webm
+            hours, minutes, seconds = stream.metadata["DURATION"].split(":")
+            return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+        if self._container.duration and len(self._container.streams) == 1:
+            return Fraction(self._container.duration, av.time_base)
+        return None
+
+    def _truncation(self) -> list[str]:
+        if self._container.format.name == "gif":  # has no header that tells its length
+            with open(self._path, "rb") as file:
+                whole = file.read().rstrip(b"\0").endswith(_GIF_TRAILER)
+            return [] if whole else ["the file ends early"]
+        # A container's idea of its own length is off by a frame or a rounding; of a truncated file, by much more.
+        end = self._declared_end
+        if end is None or end - self._end <= max(Fraction(3, 2) / self.fps, end / 50):
+            return []
+        return [f"the file ends early, after {float(self._end):.2f} of {float(end):.2f} seconds"]
+
+
+def broken_frames(count: int) -> list[str]:
+    """The complaint about broken frames, if there are any."""
+    return [f"{count} broken frame{'s' if count > 1 else ''} skipped"] if count else []
+
+
+def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
+    if any(component.is_alpha for component in frame.format.components):
+        return over_white(frame.to_ndarray(format="rgba"))
+    return frame.to_ndarray(format="rgb24", interpolation=_CHROMA_UPSAMPLING)
+
+
+def _upright(image: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
+    """Applies the display matrix, of which only quarter turns and mirrorings are known to exist."""
+    side_data = frame.side_data.get("DISPLAYMATRIX")
+    if side_data is None:
+        return image
+    x_from_x, y_from_x, _, x_from_y, y_from_y = np.frombuffer(side_data, np.int32)[:5]
+    if abs(y_from_x) > abs(x_from_x):
+        image, x_sign, y_sign = image.swapaxes(0, 1), x_from_y, y_from_x
+    else:
+        x_sign, y_sign = x_from_x, y_from_y
+    return np.ascontiguousarray(image[:: -1 if y_sign < 0 else 1, :: -1 if x_sign < 0 else 1])

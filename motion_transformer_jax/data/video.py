@@ -1,0 +1,222 @@
+"""Videos from the disk, one frame at a time: uint8 [H, W, 3] in RGB order, at a constant frame rate.
+
+A *video* is a file (mp4, mov, webm, mkv, avi, gif, ...), a folder of images in natural order ("frame_2" before
+"frame_10"), or a film strip: one image with square frames side by side, as FOMM's datasets have them. Folders and
+strips have no clock of their own and count as 25 frames a second.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from motion_transformer_jax.data.container import DEFAULT_FPS, TimedFrame, VideoContainer, broken_frames
+from motion_transformer_jax.data.image import IMAGE_SUFFIXES, image_size, read_image, resize_image
+from motion_transformer_jax.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".gif", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".ogv", ".3gp"}
+)
+
+_Frame = TypeVar("_Frame")
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video says of itself, after its rotation flag.
+
+    Attributes:
+        path: Where it is.
+        fps: Frames per second at which `read_frames` gives it; the mean, where the rate varies.
+        width: Pixels.
+        height: Pixels.
+        num_frames: About how many frames `read_frames` will give, or None where the file does not say.
+    """
+
+    path: Path
+    fps: float
+    width: int
+    height: int
+    num_frames: int | None
+
+
+def probe_video(path: str | Path) -> VideoInfo:
+    """Reads a video's header and its first frame.
+
+    Raises:
+        UserError: As `read_frames`.
+    """
+    path = _existing(path)
+    with closing(_open(path)) as video:
+        for _, _, image in video.timed_frames():
+            return VideoInfo(path, float(video.fps), image.shape[1], image.shape[0], video.num_frames)
+    raise _no_frames(path)
+
+
+def read_frames(
+    path: str | Path, *, size: tuple[int, int] | None = None, fps: float | None = None
+) -> Iterator[np.ndarray]:
+    """Streams a video's frames; memory does not grow with its length.
+
+    Rotation flags are applied and alpha is laid over white. The frames come at a constant rate: at each instant the
+    frame nearest in time, so that the duration is kept where the file's own rate varies. Frames of another size
+    than the first are brought to it. A broken frame is skipped (where the file has a clock, a neighbour stands in its
+    place) and a truncated file gives its readable part; either is told in one warning at the end.
+
+    Args:
+        path: A video file, a folder of frames, or a film strip.
+        size: (height, width) in pixels to bring frames to, as `resize_image` does: centre crop, then Lanczos. None
+            keeps their own size.
+        fps: Frames per second to resample to; None keeps the file's (mean) rate.
+
+    Yields:
+        uint8 [H, W, 3], RGB.
+
+    Raises:
+        UserError: The file is missing, is no video, is larger than `MAX_PIXELS`, or has no readable frame. Only a
+            missing file is reported by the call itself; the rest as the frames are drawn.
+    """
+    if size is not None and min(size) < 1:
+        raise ValueError(f"size must be positive, got {size}")
+    if fps is not None and not fps > 0:
+        raise ValueError(f"fps must be positive, got {fps}")
+    return _stream(_existing(path), size, fps)
+
+
+def list_videos(folder: str | Path) -> list[Path]:
+    """Lists the videos in a folder: files, film strips and folders of frames, in natural order.
+
+    Hidden files, and images that are no strips, are left out.
+
+    Raises:
+        UserError: There is no such folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}; expected a folder of videos")
+    return [path for path in _visible(folder) if _is_video(path)]
+
+
+def at_constant_rate(timed_frames: Iterable[tuple[Fraction, Fraction, _Frame]], fps: Fraction) -> Iterator[_Frame]:
+    """Resamples frames to a constant rate: at each multiple of 1/fps the frame nearest in time.
+
+    Args:
+        timed_frames: (start, duration, frame); starts in seconds, increasing from 0.
+        fps: Frames per second of the result.
+
+    Yields:
+        round(total duration × fps) frames, at least one if there is any.
+    """
+    frame, start, end, count = None, None, Fraction(0), 0
+    for next_start, duration, next_frame in timed_frames:
+        while start is not None and count / fps < (start + next_start) / 2:
+            yield frame
+            count += 1
+        frame, start, end = next_frame, next_start, next_start + duration
+    while start is not None and (count == 0 or (count + Fraction(1, 2)) / fps <= end):
+        yield frame
+        count += 1
+
+
+def _stream(path: Path, size: tuple[int, int] | None, fps: float | None) -> Iterator[np.ndarray]:
+    with closing(_open(path)) as video:
+        rate = video.fps if fps is None else Fraction(fps)
+        image = None
+        for image in at_constant_rate(video.timed_frames(), rate):
+            size = size or image.shape[:2]
+            yield image if image.shape[:2] == tuple(size) else resize_image(image, size)
+        if image is None:
+            raise _no_frames(path)
+        complaints = video.complaints()
+    if complaints:
+        logger.warning("%s: %s", path, "; ".join(complaints))
+
+
+def _existing(path: str | Path) -> Path:
+    if not os.path.exists(path):
+        raise UserError(f"there is no file or folder {path}; expected a video, a folder of frames or a film strip")
+    return Path(path)
+
+
+def _no_frames(path: Path) -> UserError:
+    return UserError(f"{path} has no readable frame; check that it is a video and that the file is whole")
+
+
+def _open(path: Path) -> "VideoContainer | _Images":
+    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+        return _Images(path)
+    return VideoContainer(path)
+
+
+def _natural_key(path: Path) -> tuple:
+    parts = re.split(r"([0-9]+)", path.name.lower())
+    return [int(part) if part.isascii() and part.isdigit() else part for part in parts], path.name
+
+
+def _visible(folder: Path) -> list[Path]:
+    try:
+        return sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=_natural_key)
+    except OSError as error:
+        raise UserError(f"cannot list the folder {folder} ({error.strerror}); check its permissions") from error
+
+
+def _images_in(folder: Path) -> list[Path]:
+    return [path for path in _visible(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def _strip_length(height: int, width: int) -> int:
+    return width // height if width % height == 0 else 1
+
+
+def _is_video(path: Path) -> bool:
+    if path.is_dir():
+        return bool(_images_in(path))
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        return path.suffix.lower() in VIDEO_SUFFIXES
+    try:
+        return _strip_length(*image_size(path)) >= 2
+    except UserError:
+        return False
+
+
+class _Images:
+    """A folder of frames or a film strip. An image that is no strip is a video of one frame."""
+
+    fps = DEFAULT_FPS
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._files = _images_in(path) if path.is_dir() else None
+        self.num_frames = len(self._files) if self._files is not None else _strip_length(*image_size(path))
+        self._broken = 0
+
+    def timed_frames(self) -> Iterator[TimedFrame]:
+        for index, image in enumerate(self._images()):
+            yield index / self.fps, 1 / self.fps, image
+
+    def complaints(self) -> list[str]:
+        return broken_frames(self._broken)
+
+    def close(self) -> None:
+        """Each image was closed as it was read."""
+
+    def _images(self) -> Iterator[np.ndarray]:
+        if self._files is None:
+            yield from np.split(read_image(self._path), self.num_frames, axis=1)
+            return
+        for file in self._files:
+            try:
+                image = read_image(file)
+            except UserError:
+                self._broken += 1
+            else:
+                yield image
