@@ -1,0 +1,127 @@
+"""The user's videos: a folder with `train/` and `test/`, decoded once into a cache of frames.
+
+The cache lies beside the videos, in `FOLDER/.cache-motion-transformer/SIZE/SPLIT/`, or, where that cannot be written,
+in `~/.cache/motion_transformer_jax/` (`$XDG_CACHE_HOME` is heeded). It takes SIZE² × 3 bytes a frame, 196 kB at
+256×256, and may be deleted at any time.
+"""
+
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from motion_transformer_jax.data.frame_cache import CachedVideo, find_entry, write_entry
+from motion_transformer_jax.data.video import list_videos, read_frames
+from motion_transformer_jax.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+_LAYOUT = "expected a folder with train/ and test/, each holding videos or folders of frames"
+
+
+class FolderVideos:
+    """The videos of `FOLDER/SPLIT` at one size, any frame at hand.
+
+    Making it decodes what is not in the cache yet, with a progress bar on a terminal. Videos that cannot be read, or
+    have fewer than two frames, are left out with one warning each.
+
+    Attributes:
+      names: of the videos: their file names, in natural order.
+    """
+
+    def __init__(self, folder: str | os.PathLike, *, split: str, size: int, progress: bool = True):
+        """Open a folder.
+
+        Args:
+          folder: holds `train/` and `test/`.
+          split: "train" or "test".
+          size: side of the frames in pixels; other shapes are resized to it.
+          progress: show a bar when standard error is a terminal.
+
+        Raises:
+          UserError: for a folder that is missing, has no such split or no usable video, and when no cache can be
+            written.
+        """
+        paths = _list_split(folder, split)
+        caches = [root / str(size) / split for root in _cache_roots(Path(folder))]
+        entries = [find_entry(path, caches, size) for path in paths]
+        missing = [index for index, entry in enumerate(entries) if entry is None]
+        if missing:
+            cache = _writable(caches)
+            bar = tqdm(missing, f"decoding {split} videos", unit="video", disable=None if progress else True)
+            for index in bar:
+                entries[index] = _decode(paths[index], cache, size)
+        self._entries: list[CachedVideo] = [entry for entry in entries if entry is not None]
+        self.names = [path.name for path, entry in zip(paths, entries, strict=True) if entry is not None]
+        if not self.names:
+            raise UserError(f"{Path(folder) / split}: none of its {len(paths)} videos can be used; {_LAYOUT}")
+
+    def num_frames(self, index: int) -> int:
+        """Number of frames of a video, at least 2."""
+        return self._entries[index].num_frames
+
+    def frame(self, index: int, t: int) -> np.ndarray:
+        """Frame `t` of a video as uint8 `[size, size, 3]`."""
+        return self._entries[index].frame(t)
+
+
+def _list_split(folder, split) -> list[Path]:
+    if not os.fspath(folder):
+        raise UserError(f"no folder of videos is given; {_LAYOUT}; pass --config.data.folder=DIR")
+    folder = Path(folder)
+    if not (folder / split).is_dir():
+        what = f"has no {split}/" if folder.is_dir() else "is not a folder"
+        raise UserError(f"{folder} {what}; {_LAYOUT}; check --config.data.folder")
+    paths = list_videos(folder / split)
+    if not paths:
+        raise UserError(f"{folder / split} holds no video; {_LAYOUT}")
+    return paths
+
+
+def _cache_roots(folder: Path) -> list[Path]:
+    """Where the frames of a folder's videos may lie, in order of preference."""
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "motion_transformer_jax"
+    resolved = folder.resolve()
+    key = hashlib.sha256(os.fsencode(resolved)).hexdigest()[:16]
+    return [folder / ".cache-motion-transformer", user / f"{resolved.name}-{key}"]
+
+
+def _writable(caches: list[Path]) -> Path:
+    """The first cache that can be written, made if need be."""
+    for cache in caches:
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=cache):
+                return cache
+        except OSError:
+            continue
+    raise UserError(
+        f"neither {caches[0]} nor {caches[1]} can be written; decoded frames need one of them; "
+        "make one writable or set XDG_CACHE_HOME to a folder that is"
+    )
+
+
+def _decode(path: Path, cache: Path, size: int) -> CachedVideo | None:
+    """Decode a video into the cache; None, with a warning, when it is of no use."""
+    try:
+        return write_entry(path, _frames(path, size), cache, size)
+    except UserError as error:
+        logger.warning("skipping video: %s", error)
+        return None
+    except OSError as error:
+        raise UserError(
+            f"cannot write decoded frames to {cache}: {error.strerror}; "
+            "free some disk space, or set XDG_CACHE_HOME to a folder with more and delete this one"
+        ) from error
+
+
+def _frames(path: Path, size: int) -> Iterator[np.ndarray]:
+    try:
+        yield from read_frames(path, size=(size, size))
+    except OSError as error:  # of reading, told from those of writing the cache
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error

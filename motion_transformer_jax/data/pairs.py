@@ -1,0 +1,255 @@
+"""Training pairs: two frames of one video, drawn by Grain.
+
+Everything is a function of (seed, position): position p of the endless stream belongs to epoch p // len, the shuffle of
+that epoch says which record it is, and the record's own generator says which frames. A reader's state is therefore
+one number, and any number of processes read the same stream.
+"""
+
+import functools
+import sys
+from collections.abc import Sequence
+from typing import Protocol
+
+import grain
+import numpy as np
+from absl import flags
+
+from motion_transformer_jax.data.folder_videos import FolderVideos
+from motion_transformer_jax.data.puppets import PuppetVideos
+from motion_transformer_jax.errors import UserError
+
+# A thread prepares a whole batch; at 256×256 a batch of 64 pairs takes 25 MB.
+_READ_OPTIONS = grain.ReadOptions(num_threads=4, prefetch_buffer_size=4)
+
+
+class VideoSource(Protocol):
+    """Videos of square frames of one size, any frame at hand.
+
+    Attributes:
+      names: one a video; what stands before the first '#' is the identity of its subject.
+    """
+
+    names: Sequence[str]
+
+    def num_frames(self, index: int) -> int:
+        """Number of frames of a video, at least 2."""
+
+    def frame(self, index: int, t: int) -> np.ndarray:
+        """Frame `t` of a video as uint8 `[S, S, 3]`."""
+
+
+def create_videos(
+    split: str,
+    *,
+    kind: str,
+    image_size: int,
+    seed: int = 0,
+    folder: str = "",
+    puppet_identities: int = 64,
+    puppet_clips: int = 4,
+    puppet_frames: int = 64,
+    progress: bool = True,
+) -> VideoSource:
+    """Open the videos that a config's `data` group describes.
+
+    Args:
+      split: "train" or "test"; no identity of puppets is in both.
+      kind: "folder" or "puppets".
+      image_size: side of the frames in pixels.
+      seed: of the puppets.
+      folder: of "folder"; holds `train/` and `test/`.
+      puppet_identities: in train; test has a quarter as many.
+      puppet_clips: of each identity.
+      puppet_frames: in each clip.
+      progress: show a bar while videos are decoded, when standard error is a terminal.
+
+    Returns:
+      The videos.
+
+    Raises:
+      UserError: for an unknown kind, for puppets that cannot be, and as `FolderVideos`.
+    """
+    if kind == "folder":
+        return FolderVideos(folder, split=split, size=image_size, progress=progress)
+    if kind == "puppets":
+        if puppet_frames < 2:
+            raise UserError(f"data.puppet_frames is {puppet_frames}; a pair needs two frames")
+        try:
+            puppets = PuppetVideos(
+                seed,
+                split=split,
+                num_identities=puppet_identities if split == "train" else max(1, puppet_identities // 4),
+                clips_per_identity=puppet_clips,
+                num_frames=puppet_frames,
+                size=image_size,
+            )
+        except ValueError as error:
+            raise UserError(f"cannot make puppets: {error}") from error
+        return _PuppetSource(puppets)
+    raise UserError(f'data.kind is "{kind}"; expected "folder" or "puppets"')
+
+
+class _PuppetSource:
+    """Puppets as a `VideoSource`: they draw frames on demand, and all clips are of one length."""
+
+    def __init__(self, puppets: PuppetVideos):
+        self._puppets = puppets
+        self.names = puppets.names
+
+    def num_frames(self, index: int) -> int:
+        return self._puppets.num_frames
+
+    def frame(self, index: int, t: int) -> np.ndarray:
+        return self._puppets.frame(index, t)
+
+
+class PairSource(grain.sources.RandomAccessDataSource):
+    """Pairs of frames, each a function of (seed, index).
+
+    An epoch has `repeats` records of each video, or of each identity when asked. The two frames are drawn
+    independently, as in the official code, so that once in a while they are the same; either may come first.
+    """
+
+    def __init__(self, videos: VideoSource, *, repeats: int, by_identity: bool = False, seed: int = 0):
+        """Count the records of an epoch.
+
+        Args:
+          videos: where frames come from.
+          repeats: records of each video, or identity, in an epoch; at least 1.
+          by_identity: choose one of the identity's videos first, so that identities weigh the same however many videos
+            they have.
+          seed: of the choice of frames; >= 0.
+
+        Raises:
+          UserError: when `repeats` is below 1.
+        """
+        if repeats < 1:
+            raise UserError(f"data.repeats is {repeats}; expected at least 1 pair from each video in an epoch")
+        self._videos = videos
+        self._seed = seed
+        self._repeats = repeats
+        identities: dict[str | int, list[int]] = {}
+        for index, name in enumerate(videos.names):
+            identities.setdefault(identity(name) if by_identity else index, []).append(index)
+        self._groups = list(identities.values())
+
+    def __len__(self) -> int:
+        """Records in an epoch."""
+        return self._repeats * len(self._groups)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        """Pair `index`, which may lie beyond the first epoch: `index + len` is the same record, drawn anew.
+
+        Returns:
+          `source` and `driving`, uint8 `[S, S, 3]` each.
+        """
+        video, times = self.choose(index)
+        source, driving = (self._videos.frame(video, t) for t in times)
+        return {"source": source, "driving": driving}
+
+    def choose(self, index: int) -> tuple[int, tuple[int, int]]:
+        """Which frames pair `index` takes: the video and the two times, without reading them."""
+        group = self._groups[index % len(self._groups)]
+        # Counter-based: no state, and no two (seed, index) share numbers.
+        rng = np.random.Generator(np.random.Philox(key=np.array([self._seed, index], np.uint64)))
+        video = group[rng.integers(len(group))]
+        source, driving = rng.integers(self._videos.num_frames(video), size=2)
+        return video, (int(source), int(driving))
+
+
+def identity(name: str) -> str:
+    """Identity of a video's subject: what stands before the first '#' of its name."""
+    return name.split("#", 1)[0]
+
+
+def create_pair_iterator(
+    source: PairSource,
+    *,
+    batch_size: int,
+    seed: int,
+    num_epochs: int | None = None,
+    shuffle: bool = True,
+    worker_count: int = 0,
+    shard: tuple[int, int] = (0, 1),
+) -> grain.DatasetIterator:
+    """Read batches of pairs, in an order fixed by the seed.
+
+    Batch n of all shards together holds the same pairs however many shards there are. `get_state()` is a small
+    JSON-able dict that `set_state()` restores exactly, given the same batch size, worker count and number of shards;
+    `grain.checkpoint` saves it with Orbax.
+
+    Args:
+      source: the pairs.
+      batch_size: pairs in a batch of this shard.
+      seed: of the order.
+      num_epochs: None for ever.
+      shuffle: in a new order each epoch.
+      worker_count: processes that read; 0 for threads of this process.
+      shard: (index, count): this process's and how many there are.
+
+    Returns:
+      Iterator of dicts with `source` and `driving`, uint8 `[batch_size, S, S, 3]`. What does not fill a batch of every
+      shard at the end is dropped.
+
+    Raises:
+      UserError: when there is not one batch.
+    """
+    index, count = shard
+    num_pairs = sys.maxsize if num_epochs is None else len(source) * num_epochs
+    # Every shard gets the same number of batches, or the last step would wait for ever.
+    num_pairs -= num_pairs % (batch_size * count)
+    if num_pairs == 0:
+        raise UserError(
+            f"{num_epochs} epoch(s) of {len(source)} pairs do not fill a batch of {batch_size * count}; "
+            "expected a smaller train.batch_size, or more of data.repeats or train.num_epochs"
+        )
+    dataset = grain.MapDataset.range(len(source)).seed(seed)
+    if shuffle:
+        dataset = dataset.shuffle()
+    dataset = dataset.repeat(num_epochs).map_with_index(functools.partial(_read_pair, source))
+    dataset = dataset[index:num_pairs:count].batch(batch_size, drop_remainder=True)
+    dataset = dataset.to_iter_dataset(_READ_OPTIONS)
+    if worker_count:
+        # Grain's workers copy absl's flags, which a notebook or a test has not parsed.
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS.mark_as_parsed()
+        dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=worker_count))
+    return iter(dataset)
+
+
+def _read_pair(source: PairSource, position: int, record: int) -> dict[str, np.ndarray]:
+    epoch = position // len(source)
+    return source[epoch * len(source) + record]
+
+
+def validation_pairs(
+    videos: VideoSource, *, num_pairs: int, batch_size: int, seed: int, shard: tuple[int, int] = (0, 1)
+) -> list[dict[str, np.ndarray]]:
+    """Fixed pairs to measure reconstruction on: the first frame of a video, and a later one.
+
+    Videos take turns in an order fixed by the seed.
+
+    Args:
+      videos: held out from training.
+      num_pairs: over all shards; rounded up to fill the batches.
+      batch_size: pairs in a batch of this shard.
+      seed: of the choice.
+      shard: (index, count): this process's and how many there are.
+
+    Returns:
+      Batches with `source` and `driving`, uint8 `[batch_size, S, S, 3]`.
+    """
+    index, count = shard
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(videos.names)).tolist()
+    num_batches = -(-num_pairs // (batch_size * count))
+    chosen = [order[i % len(order)] for i in range(num_batches * batch_size * count)]
+    later = [int(rng.integers(1, videos.num_frames(video))) for video in chosen]
+    mine = list(zip(chosen, later, strict=True))[index::count]
+    return [
+        {
+            "source": np.stack([videos.frame(video, 0) for video, _ in mine[start : start + batch_size]]),
+            "driving": np.stack([videos.frame(video, t) for video, t in mine[start : start + batch_size]]),
+        }
+        for start in range(0, len(mine), batch_size)
+    ]

@@ -1,0 +1,107 @@
+"""The whole model: motion estimator, dense motion, warping generator and, where configured, background predictor."""
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from motion_transformer_jax.models.background import BackgroundPredictor
+from motion_transformer_jax.models.blocks import Layers
+from motion_transformer_jax.models.dense_motion import DenseMotion, DenseMotionNetwork
+from motion_transformer_jax.models.generator import Generator, warp
+from motion_transformer_jax.models.motion import Motion
+from motion_transformer_jax.models.motion_transformer import MotionTransformer
+
+
+@flax.struct.dataclass
+class Generation:
+    """A generated frame and what it was made of.
+
+    Attributes:
+        prediction: [B, H, W, 3] in [0, 1].
+        deformed: [B, H, W, 3], the source image warped by the deformation alone.
+        dense: the flow field, masks and occlusion behind it.
+        source_motion, driving_motion: the two motions.
+    """
+
+    prediction: jax.Array
+    deformed: jax.Array
+    dense: DenseMotion
+    source_motion: Motion
+    driving_motion: Motion
+
+
+class AnimationModel(nn.Module):
+    """Animates a source image by a driving frame's motion.
+
+    Attributes:
+        motion_estimator: image [B, H, W, 3] to its Motion.
+        dense_motion: two motions to a flow field.
+        generator: encoder and decoder.
+        background_predictor: the background's motion, or None.
+    """
+
+    motion_estimator: nn.Module
+    dense_motion: DenseMotionNetwork
+    generator: Generator
+    background_predictor: BackgroundPredictor | None = None
+
+    def estimate(self, image: jax.Array) -> Motion:
+        """Image [B, H, W, 3] in [0, 1] to its motion."""
+        return self.motion_estimator(image)
+
+    def background(self, source: jax.Array, driving: jax.Array) -> jax.Array | None:
+        """The background's motion from driving to source, [B, 3, 3]; None without a predictor."""
+        return None if self.background_predictor is None else self.background_predictor(source, driving)
+
+    def encode(self, source: jax.Array) -> tuple[jax.Array, ...]:
+        """Source image [B, H, W, 3] to the generator's features; needed once for a whole video."""
+        return self.generator.encode(source)
+
+    def generate(
+        self,
+        source: jax.Array,
+        features: tuple[jax.Array, ...],
+        source_motion: Motion,
+        driving_motion: Motion,
+        background: jax.Array | None = None,
+    ) -> Generation:
+        """The source, moved from its own motion to the driving motion."""
+        dense = self.dense_motion(source, source_motion, driving_motion, background)
+        prediction = self.generator.decode(source, features, dense)
+        return Generation(prediction, warp(source, dense.deformation), dense, source_motion, driving_motion)
+
+    def render(
+        self, source: jax.Array, driving: jax.Array, source_motion: Motion, driving_motion: Motion
+    ) -> Generation:
+        """`generate` from images and motions: the source's features and the background's motion are computed here."""
+        background = self.background(source, driving)
+        return self.generate(source, self.encode(source), source_motion, driving_motion, background)
+
+    def __call__(self, source: jax.Array, driving: jax.Array) -> Generation:
+        """Reconstructs the driving frame from the source frame, both [B, H, W, 3] in [0, 1]."""
+        return self.render(source, driving, self.estimate(source), self.estimate(driving))
+
+
+def create_animation_model(config: ConfigDict, *, train: bool = False, axis_name: str | None = None) -> AnimationModel:
+    """The model that a config describes.
+
+    Args:
+        config: an experiment's config.
+        train: normalise by batch statistics and update the running ones (make `batch_stats` mutable).
+        axis_name: mapped axis over which training batches are spread.
+    """
+    dtype = None if config.dtype == "float32" else jnp.dtype(config.dtype)
+    layers = Layers(dtype, train, axis_name)
+    has_background = config.background.kind != "none"
+    return AnimationModel(
+        motion_estimator=_create_motion_estimator(config, layers),
+        dense_motion=DenseMotionNetwork(**config.dense_motion, layers=layers),
+        generator=Generator(**config.generator, layers=layers),
+        background_predictor=BackgroundPredictor(**config.background, layers=layers) if has_background else None,
+    )
+
+
+def _create_motion_estimator(config: ConfigDict, layers: Layers) -> nn.Module:
+    return MotionTransformer(num_keypoints=config.model.num_keypoints, **config.transformer, layers=layers)

@@ -1,0 +1,190 @@
+"""The layers and blocks that all networks share.
+
+Compute type, training mode and the device axis are decided once, in a `Layers` that every module takes as its field
+`layers`; no call carries a `train` flag.
+"""
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from motion_transformer_jax.ops.resize import upsample_nearest
+
+# PyTorch's default for convolutions: uniform within 1/sqrt(fan_in).
+CONV_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+# In Flax's sense; PyTorch's 0.1.
+BATCH_NORM_MOMENTUM = 0.9
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over all axes but the last, as PyTorch computes it.
+
+    The running variance takes the unbiased batch variance, which Flax's own BatchNorm does not. Statistics are at
+    least float32, whatever the input's type.
+
+    Attributes:
+        train: normalise by the batch's statistics and update the running ones.
+        axis_name: mapped axis over which the batch is spread; None when it is not.
+    """
+
+    train: bool = False
+    axis_name: str | None = None
+    epsilon: float = 1e-5
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[..., C] to the same shape and type."""
+        features = (x.shape[-1],)
+        scale = self.param("scale", nn.initializers.ones, features)
+        bias = self.param("bias", nn.initializers.zeros, features)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, features)
+        running_var = self.variable("batch_stats", "var", jnp.ones, features)
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        mean, var = running_mean.value, running_var.value
+        if self.train:
+            mean, var, count = self._batch_statistics(wide)
+            if not self.is_initializing():
+                unbiased = var * (count / max(count - 1, 1))
+                keep = BATCH_NORM_MOMENTUM
+                running_mean.value = keep * running_mean.value + (1 - keep) * mean
+                running_var.value = keep * running_var.value + (1 - keep) * unbiased
+        factor = jax.lax.rsqrt(var + self.epsilon) * scale
+        return (wide * factor + (bias - mean * factor)).astype(x.dtype)
+
+    def _batch_statistics(self, x: jax.Array) -> tuple[jax.Array, jax.Array, int]:
+        axes = tuple(range(x.ndim - 1))
+        count = x.size // x.shape[-1]
+        mean = jnp.mean(x, axes)
+        if self.axis_name is not None:
+            mean = jax.lax.pmean(mean, self.axis_name)
+            count *= jax.lax.axis_size(self.axis_name)
+        var = jnp.mean(jnp.square(x - mean), axes)
+        if self.axis_name is not None:
+            var = jax.lax.pmean(var, self.axis_name)
+        return mean, var, count
+
+
+@dataclasses.dataclass(frozen=True)
+class Layers:
+    """Makes the primitive layers of every network.
+
+    Attributes:
+        dtype: compute type of convolutions and matrix products; None follows the input and the parameters.
+        train: batch statistics instead of running ones.
+        axis_name: mapped axis over which training batches are spread, or None.
+    """
+
+    dtype: Any = None
+    train: bool = False
+    axis_name: str | None = None
+
+    def conv(
+        self,
+        features: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        padding: int | None = None,
+        use_bias: bool = True,
+        name: str | None = None,
+    ) -> nn.Conv:
+        """A square convolution; the default padding keeps the size (divided by the stride)."""
+        return nn.Conv(
+            features,
+            (kernel_size, kernel_size),
+            strides=stride,
+            padding=kernel_size // 2 if padding is None else padding,
+            use_bias=use_bias,
+            dtype=self.dtype,
+            kernel_init=CONV_INIT,
+            name=name,
+        )
+
+    def norm(self, *, name: str | None = None) -> BatchNorm:
+        """Batch normalisation."""
+        return BatchNorm(train=self.train, axis_name=self.axis_name, name=name)
+
+
+class ConvBlock(nn.Module):
+    """Convolution, norm, ReLU; at the size that `resample` gives.
+
+    Attributes:
+        resample: "same", "up" (nearest ×2 before the convolution) or "down" (2×2 mean after the ReLU).
+    """
+
+    features: int
+    layers: Layers
+    kernel_size: int = 3
+    resample: str = "same"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[B, H, W, C] to [B, H', W', features]."""
+        if self.resample == "up":
+            x = upsample_nearest(x, 2)
+        x = self.layers.conv(self.features, self.kernel_size, name="conv")(x)
+        x = nn.relu(self.layers.norm(name="norm")(x))
+        if self.resample == "down":
+            x = nn.avg_pool(x, (2, 2), strides=(2, 2))
+        return x
+
+
+class ResidualBlock(nn.Module):
+    """Twice norm, ReLU, convolution; plus the input. No ReLU after the sum."""
+
+    layers: Layers
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[B, H, W, C] to the same shape."""
+        y = nn.relu(self.layers.norm(name="norm1")(x))
+        y = self.layers.conv(x.shape[-1], 3, name="conv1")(y)
+        y = nn.relu(self.layers.norm(name="norm2")(y))
+        y = self.layers.conv(x.shape[-1], 3, name="conv2")(y)
+        return x + y
+
+
+def block_features(base_features: int, max_features: int, level: int) -> int:
+    """Channels at a level of a pyramid that doubles them up to a limit; level 0 is full size."""
+    return min(max_features, base_features * 2**level)
+
+
+class Encoder(nn.Module):
+    """Down blocks; returns the input and every block's output, largest first."""
+
+    base_features: int
+    max_features: int
+    num_blocks: int
+    layers: Layers
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> list[jax.Array]:
+        """[B, H, W, C] to num_blocks + 1 maps, the last of size H / 2**num_blocks."""
+        maps = [x]
+        for i in range(self.num_blocks):
+            features = block_features(self.base_features, self.max_features, i + 1)
+            maps.append(ConvBlock(features, self.layers, resample="down", name=f"down_{i}")(maps[-1]))
+        return maps
+
+
+class Hourglass(nn.Module):
+    """Encoder and decoder with skips; the result ends with the network's own input."""
+
+    base_features: int
+    max_features: int
+    num_blocks: int
+    layers: Layers
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[B, H, W, C] to [B, H, W, base_features + C]."""
+        encoder = Encoder(self.base_features, self.max_features, self.num_blocks, self.layers, name="encoder")
+        *maps, x = encoder(x)
+        for i, skip in enumerate(reversed(maps)):
+            features = block_features(self.base_features, self.max_features, self.num_blocks - 1 - i)
+            x = ConvBlock(features, self.layers, resample="up", name=f"up_{i}")(x)
+            x = jnp.concatenate([x, skip.astype(x.dtype)], axis=-1)
+        return x

@@ -1,0 +1,109 @@
+"""Dense motion: from the keypoints and affines of two frames to a flow field and an occlusion map.
+
+Every keypoint proposes a local affine warp of the source, the background one more; a network mixes them by soft masks
+(FOMM, section 3.2).
+"""
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from motion_transformer_jax.models.blocks import Hourglass, Layers
+from motion_transformer_jax.models.motion import Motion
+from motion_transformer_jax.ops import affine
+from motion_transformer_jax.ops.coordinates import (
+    coordinate_grid,
+    from_homogeneous,
+    gaussian_heatmaps,
+    to_homogeneous,
+)
+from motion_transformer_jax.ops.grid_sample import grid_sample
+from motion_transformer_jax.ops.resize import antialias_downsample
+
+KEYPOINT_VARIANCE = 0.01
+
+
+@flax.struct.dataclass
+class DenseMotion:
+    """How the driving frame's pixels look up the source frame; h and w are the flow field's size.
+
+    Attributes:
+        deformation: [B, h, w, 2] as (x, y) in [-1, 1], from driving to source (backward warp).
+        occlusion: [B, h, w, 1] in [0, 1]; 1 = visible in the source.
+        mask: [B, h, w, K + 1], sums to 1 over the last axis; index 0 is the background.
+        mask_logits: [B, h, w, K + 1].
+        sparse_motion: [B, K + 1, h, w, 2], the candidate warps.
+        sparse_deformed: [B, K + 1, h, w, 3], the source warped by each.
+        heatmap: [B, h, w, K + 1], driving less source Gaussians; 0 for the background.
+    """
+
+    deformation: jax.Array
+    occlusion: jax.Array
+    mask: jax.Array
+    mask_logits: jax.Array
+    sparse_motion: jax.Array
+    sparse_deformed: jax.Array
+    heatmap: jax.Array
+
+
+def keypoint_warps(source: Motion, driving: Motion, height: int, width: int) -> jax.Array:
+    """Each keypoint's local affine warp from driving to source, [B, K, height, width, 2] (FOMM, equation 4)."""
+    grid = coordinate_grid(height, width, source.keypoints.dtype)[None, None]
+    matrix = affine.compose(source.affine, affine.inverse(driving.affine))[:, :, None, None]
+    offset = grid - driving.keypoints[:, :, None, None]
+    return affine.transform(matrix, offset) + source.keypoints[:, :, None, None]
+
+
+def background_warp(background: jax.Array | None, batch: int, height: int, width: int, dtype) -> jax.Array:
+    """The background's warp, [batch, 1, height, width, 2]: the identity, or homogeneous matrices [batch, 3, 3]."""
+    grid = coordinate_grid(height, width, dtype)[None]
+    if background is None:
+        return jnp.broadcast_to(grid, (batch, 1, height, width, 2))
+    points = jnp.einsum("bij,bhwj->bhwi", background, jnp.broadcast_to(to_homogeneous(grid), (batch, height, width, 3)))
+    return from_homogeneous(points)[:, None]
+
+
+class DenseMotionNetwork(nn.Module):
+    """Mixes the local warps into one flow field.
+
+    Attributes:
+        scale: the flow field's size as a share of the image's.
+    """
+
+    base_features: int
+    max_features: int
+    num_blocks: int
+    scale: float
+    layers: Layers
+
+    @nn.compact
+    def __call__(
+        self, source: jax.Array, source_motion: Motion, driving_motion: Motion, background: jax.Array | None
+    ) -> DenseMotion:
+        """Source image [B, H, W, 3] in [0, 1], two motions, background matrices [B, 3, 3] or None."""
+        source = antialias_downsample(source, self.scale, rounding="floor")
+        b, h, w, channels = source.shape
+        num_warps = source_motion.keypoints.shape[1] + 1
+        warps = keypoint_warps(source_motion, driving_motion, h, w)
+        sparse_motion = jnp.concatenate([background_warp(background, b, h, w, warps.dtype), warps], axis=1)
+        # All warps of an image in one gather: the candidates stand one above the other.
+        deformed = grid_sample(
+            source, sparse_motion.reshape(b, num_warps * h, w, 2), padding_mode="zeros", align_corners=False
+        ).reshape(b, num_warps, h, w, channels)
+        heatmap = self._heatmap(source_motion.keypoints, driving_motion.keypoints, h, w)
+
+        x = jnp.concatenate([heatmap[..., None], deformed.transpose(0, 2, 3, 1, 4)], axis=-1)
+        hourglass = Hourglass(self.base_features, self.max_features, self.num_blocks, self.layers, name="hourglass")
+        x = hourglass(x.reshape(b, h, w, num_warps * (channels + 1)))
+        wide = jnp.promote_types(x.dtype, jnp.float32)
+        logits = self.layers.conv(num_warps, 7, name="mask")(x).astype(wide)
+        occlusion = nn.sigmoid(self.layers.conv(1, 7, name="occlusion")(x).astype(wide))
+        mask = nn.softmax(logits)
+        deformation = jnp.einsum("bhwk,bkhwc->bhwc", mask, sparse_motion, precision="highest")
+        return DenseMotion(deformation, occlusion, mask, logits, sparse_motion, deformed, heatmap)
+
+    def _heatmap(self, source_keypoints: jax.Array, driving_keypoints: jax.Array, h: int, w: int) -> jax.Array:
+        driving = gaussian_heatmaps(driving_keypoints, h, w, variance=KEYPOINT_VARIANCE)
+        source = gaussian_heatmaps(source_keypoints, h, w, variance=KEYPOINT_VARIANCE)
+        return jnp.pad(driving - source, ((0, 0), (0, 0), (0, 0), (1, 0)))

@@ -1,0 +1,80 @@
+"""The warping generator: encode the source, warp its features by the flow, mask what is hidden, decode.
+
+Occlusion-aware generator of FOMM (section 3.2); with `skips`, the motion transformer's: encoder features of every size
+are warped and blended into the decoder.
+"""
+
+import flax.linen as nn
+import jax
+
+from motion_transformer_jax.models.blocks import ConvBlock, Layers, ResidualBlock, block_features
+from motion_transformer_jax.models.dense_motion import DenseMotion
+from motion_transformer_jax.ops.grid_sample import grid_sample
+from motion_transformer_jax.ops.resize import resize_bilinear
+
+
+def warp(features: jax.Array, deformation: jax.Array) -> jax.Array:
+    """Features [B, H, W, C] looked up at a deformation [B, h, w, 2], which is resized to H × W first."""
+    if deformation.shape[1:3] != features.shape[1:3]:
+        deformation = resize_bilinear(deformation, *features.shape[1:3])
+    return grid_sample(features, deformation, padding_mode="zeros", align_corners=False)
+
+
+def _resized_occlusion(features: jax.Array, occlusion: jax.Array) -> jax.Array:
+    if occlusion.shape[1:3] != features.shape[1:3]:
+        occlusion = resize_bilinear(occlusion, *features.shape[1:3])
+    return occlusion.astype(features.dtype)
+
+
+class Generator(nn.Module):
+    """Encoder, bottleneck and decoder of the image generator.
+
+    Attributes:
+        skips: blend warped encoder features into the decoder, and the warped source into its output.
+    """
+
+    base_features: int
+    max_features: int
+    num_down_blocks: int
+    num_bottleneck_blocks: int
+    skips: bool
+    layers: Layers
+
+    def setup(self):
+        """Builds both halves, so that `encode` and `decode` can be called apart."""
+        levels = range(self.num_down_blocks + 1)
+        features = [block_features(self.base_features, self.max_features, level) for level in levels]
+        self.first = ConvBlock(features[0], self.layers, kernel_size=7)
+        self.down = [ConvBlock(f, self.layers, resample="down") for f in features[1:]]
+        self.bottleneck = [ResidualBlock(self.layers) for _ in range(self.num_bottleneck_blocks)]
+        self.up = [ConvBlock(f, self.layers, resample="up") for f in reversed(features[:-1])]
+        self.final = self.layers.conv(3, 7)
+
+    def encode(self, source: jax.Array) -> tuple[jax.Array, ...]:
+        """Source image [B, H, W, 3] in [0, 1] to its features, full size first."""
+        features = [self.first(source)]
+        for block in self.down:
+            features.append(block(features[-1]))
+        return tuple(features)
+
+    def decode(self, source: jax.Array, features: tuple[jax.Array, ...], motion: DenseMotion) -> jax.Array:
+        """Warps the features (of `encode`) and decodes them: prediction [B, H, W, 3] in [0, 1]."""
+        warped = warp(features[-1], motion.deformation)
+        x = warped * _resized_occlusion(warped, motion.occlusion)
+        for block in self.bottleneck:
+            x = block(x)
+        if self.skips:
+            # The first blend takes the very map that was warped for the bottleneck.
+            x = self._blend(x, warped, motion)
+        for i, block in enumerate(self.up):
+            x = block(x)
+            if self.skips:
+                x = self._blend(x, warp(features[-2 - i], motion.deformation), motion)
+        image = nn.sigmoid(self.final(x).astype(source.dtype))
+        if self.skips:
+            image = self._blend(image, warp(source, motion.deformation), motion)
+        return image
+
+    def _blend(self, x: jax.Array, warped: jax.Array, motion: DenseMotion) -> jax.Array:
+        occlusion = _resized_occlusion(warped, motion.occlusion)
+        return warped * occlusion + x * (1 - occlusion)

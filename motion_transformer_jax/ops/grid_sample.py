@@ -1,0 +1,112 @@
+"""Bilinear sampling of images at given points: the warp of every model here."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+PADDING_MODES = ("zeros", "border", "reflection")
+
+
+def grid_sample(image: jax.Array, grid: jax.Array, *, padding_mode: str, align_corners: bool) -> jax.Array:
+    """Read an image at the points of a grid, bilinearly between the four nearest pixels.
+
+    Values and gradients, with respect to the image and to the grid, are those of PyTorch's
+    `grid_sample`. A grid with more rows than the image costs nothing special: several warps of one
+    image go in one call, stacked along `h`.
+
+    Args:
+      image: [B, H, W, C], floating.
+      grid: [B, h, w, 2], points `(x, y)`; [-1, 1] spans the image. Points outside of it, infinite
+        ones too, follow `padding_mode` (with "reflection" an infinite point has no place and gives
+        NaN). A NaN gives a NaN sample. The arithmetic of the weights runs in the wider of the two
+        types.
+      padding_mode: what lies outside: "zeros", "border" (the nearest edge pixel) or "reflection"
+        (mirrored at the border that -1 and 1 mark).
+      align_corners: True: -1 and 1 are the centres of the first and last pixel; False: their outer
+        edges.
+
+    Returns:
+      [B, h, w, C] in the image's type.
+
+    Raises:
+      ValueError: if a shape or the padding mode is wrong.
+    """
+    _check(image, grid, padding_mode)
+    batch, height, width, channels = image.shape
+    dtype = jnp.promote_types(image.dtype, grid.dtype)
+    x, y = (
+        _place(grid[..., i].astype(dtype), size, padding_mode, align_corners) for i, size in enumerate((width, height))
+    )
+    left, top = (lax.stop_gradient(jnp.floor(position)) for position in (x, y))
+    columns = ((left, 1 - (x - left)), (left + 1, x - left))
+    rows = ((top, 1 - (y - top)), (top + 1, y - top))
+
+    pixels = image.reshape(batch, height * width, channels)
+    result = jnp.zeros((), dtype)
+    # One gather per corner, each fused with its weight: ten times faster than a single gather of
+    # all four.
+    for row, row_weight in rows:
+        for column, column_weight in columns:
+            weight = row_weight * _inside(row, height) * column_weight * _inside(column, width)
+            index = _index(row, height) * width + _index(column, width)
+            result = result + _gather(pixels, index) * weight[..., None]
+    return result.astype(image.dtype)
+
+
+def _check(image: jax.Array, grid: jax.Array, padding_mode: str) -> None:
+    if padding_mode not in PADDING_MODES:
+        raise ValueError(f"padding_mode is {padding_mode!r}; expected one of {PADDING_MODES}")
+    if image.ndim != 4 or grid.ndim != 4 or grid.shape[-1] != 2:
+        raise ValueError(
+            f"expected an image [B, H, W, C] and a grid [B, h, w, 2]; got shapes {image.shape} and {grid.shape}"
+        )
+    if image.shape[0] != grid.shape[0]:
+        raise ValueError(f"image has batch {image.shape[0]} but grid has {grid.shape[0]}")
+
+
+def _place(coordinate: jax.Array, size: int, padding_mode: str, align_corners: bool) -> jax.Array:
+    """From [-1, 1] to pixels (0: centre of the first), brought to the image as padding says."""
+    if align_corners:
+        position = (coordinate + 1) / 2 * (size - 1)
+        low, span = 0.0, size - 1.0
+    else:
+        position = ((coordinate + 1) * size - 1) / 2
+        low, span = -0.5, float(size)
+    if padding_mode == "zeros":
+        # Two pixels outside all four weights are zero already; farther away an index or a weight
+        # could overflow.
+        return _clip(position, -2.0, size + 1.0)
+    if padding_mode == "reflection":
+        position = _reflect(position, low, span)
+    return _clip(position, 0.0, size - 1.0)
+
+
+def _clip(position: jax.Array, low: float, high: float) -> jax.Array:
+    """Clip, NaN stays NaN; no gradient at the bounds, where `jnp.clip` has half of one."""
+    inside = (position > low) & (position < high)
+    return jnp.where(inside, position, lax.stop_gradient(jnp.clip(position, low, high)))
+
+
+def _reflect(position: jax.Array, low: float, span: float) -> jax.Array:
+    """Fold the line into [low, low + span] by mirroring at both ends."""
+    if span == 0:
+        return jnp.zeros_like(position)
+    offset = position - low
+    folds = lax.stop_gradient(jnp.floor(offset / span))
+    rest = offset - folds * span
+    return low + jnp.where(folds % 2 == 0, rest, span - rest)
+
+
+def _inside(position: jax.Array, size: int) -> jax.Array:
+    """1 where a whole-numbered pixel position lies in the image, else 0."""
+    return ((position >= 0) & (position <= size - 1)).astype(position.dtype)
+
+
+def _index(position: jax.Array, size: int) -> jax.Array:
+    """A whole-numbered position as an index that is always valid."""
+    return jnp.clip(position.astype(jnp.int32), 0, size - 1)
+
+
+def _gather(pixels: jax.Array, index: jax.Array) -> jax.Array:
+    """[B, N, C] read at [B, h, w] -> [B, h, w, C]."""
+    return jax.vmap(lambda rows, i: rows.at[i].get(mode="promise_in_bounds"))(pixels, index)
