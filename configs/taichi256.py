@@ -1,6 +1,6 @@
 """TaiChiHD at 256×256: bodies, with a predictor of the background's motion.
 
-    python -m motion_transformer_jax.train --config configs/taichi256.py --workdir runs/taichi256 --config.data.folder=DIR
+    python -m motion_transformer_jax.train --config configs/taichi256.py --workdir runs/taichi --config.data.folder=DIR
 
 Poster: L1 0.045, AKD 4.670, MKR 0.021, AED 0.148. Variants: see `configs/variants.py`.
 """

@@ -43,9 +43,7 @@ def _axis(size: int, dtype) -> jax.Array:
     return 2 * (jnp.arange(size, dtype=dtype) / (size - 1)) - 1
 
 
-def gaussian_heatmaps(
-    keypoints: jax.Array, height: int, width: int, *, variance: float
-) -> jax.Array:
+def gaussian_heatmaps(keypoints: jax.Array, height: int, width: int, *, variance: float) -> jax.Array:
     """One isotropic Gaussian per keypoint, 1 at its centre (not normalised to a sum of 1).
 
     Args:

@@ -7,9 +7,7 @@ from jax import lax
 PADDING_MODES = ("zeros", "border", "reflection")
 
 
-def grid_sample(
-    image: jax.Array, grid: jax.Array, *, padding_mode: str, align_corners: bool
-) -> jax.Array:
+def grid_sample(image: jax.Array, grid: jax.Array, *, padding_mode: str, align_corners: bool) -> jax.Array:
     """Read an image at the points of a grid, bilinearly between the four nearest pixels.
 
     Values and gradients, with respect to the image and to the grid, are those of PyTorch's
@@ -37,8 +35,7 @@ def grid_sample(
     batch, height, width, channels = image.shape
     dtype = jnp.promote_types(image.dtype, grid.dtype)
     x, y = (
-        _place(grid[..., i].astype(dtype), size, padding_mode, align_corners)
-        for i, size in enumerate((width, height))
+        _place(grid[..., i].astype(dtype), size, padding_mode, align_corners) for i, size in enumerate((width, height))
     )
     left, top = (lax.stop_gradient(jnp.floor(position)) for position in (x, y))
     columns = ((left, 1 - (x - left)), (left + 1, x - left))
@@ -61,8 +58,7 @@ def _check(image: jax.Array, grid: jax.Array, padding_mode: str) -> None:
         raise ValueError(f"padding_mode is {padding_mode!r}; expected one of {PADDING_MODES}")
     if image.ndim != 4 or grid.ndim != 4 or grid.shape[-1] != 2:
         raise ValueError(
-            "expected an image [B, H, W, C] and a grid [B, h, w, 2]; "
-            f"got shapes {image.shape} and {grid.shape}"
+            f"expected an image [B, H, W, C] and a grid [B, h, w, 2]; got shapes {image.shape} and {grid.shape}"
         )
     if image.shape[0] != grid.shape[0]:
         raise ValueError(f"image has batch {image.shape[0]} but grid has {grid.shape[0]}")

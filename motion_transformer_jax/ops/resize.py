@@ -33,9 +33,7 @@ def antialias_downsample(image: jax.Array, scale: float, *, rounding: str) -> ja
     if stride == 1:
         return image
     kernel = _gaussian_kernel(stride)
-    height, width = (
-        size // stride if rounding == "floor" else -(-size // stride) for size in image.shape[1:3]
-    )
+    height, width = (size // stride if rounding == "floor" else -(-size // stride) for size in image.shape[1:3])
     columns = jnp.asarray(_column_weights(kernel, stride, image.shape[2], width), image.dtype)
     # As a matrix product over (kernel row, column): ten times as fast on CPU as a strided depthwise
     # convolution and far more so backwards. Not two 1-D passes, because the rounded 2-D kernel is
@@ -124,7 +122,5 @@ def resize_nearest(x: jax.Array, height: int, width: int) -> jax.Array:
 def upsample_nearest(x: jax.Array, factor: int) -> jax.Array:
     """Repeat every pixel `factor` times along both sides: [B, H, W, C] -> [B, fH, fW, C]."""
     batch, height, width, channels = x.shape
-    repeated = jnp.broadcast_to(
-        x[:, :, None, :, None, :], (batch, height, factor, width, factor, channels)
-    )
+    repeated = jnp.broadcast_to(x[:, :, None, :, None, :], (batch, height, factor, width, factor, channels))
     return repeated.reshape(batch, height * factor, width * factor, channels)

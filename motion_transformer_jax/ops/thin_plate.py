@@ -37,9 +37,7 @@ class ThinPlate:
         return coordinates.coordinate_grid(side, side, self.weights.dtype).reshape(-1, 2)
 
 
-def sample_thin_plate(
-    key: jax.Array, batch: int, *, sigma_affine: float, sigma_tps: float, points: int
-) -> ThinPlate:
+def sample_thin_plate(key: jax.Array, batch: int, *, sigma_affine: float, sigma_tps: float, points: int) -> ThinPlate:
     """Draw one random warp per batch element.
 
     Args:

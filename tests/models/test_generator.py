@@ -1,0 +1,98 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from parity import abstract_variables, rule_variables
+
+from motion_transformer_jax.configs import mgif256, taichi256, vox256
+from motion_transformer_jax.models.animation_model import create_animation_model
+from motion_transformer_jax.models.dense_motion import background_warp, keypoint_warps
+from motion_transformer_jax.models.motion import Motion
+from motion_transformer_jax.ops.coordinates import coordinate_grid
+
+CASES = {"skips": (vox256, None), "noskips": (mgif256, None), "bg": (taichi256, "bg_affine")}
+
+
+@pytest.fixture(scope="module")
+def official(golden):
+    return golden("generator") | {"images": golden("motion_transformer")["images"]}
+
+
+def generate(module, background, official):
+    model = create_animation_model(module.get_config())
+    variables = rule_variables(abstract_variables(model, 256))
+    source = jnp.asarray(official["images"], jnp.float32) / 255
+    motions = [
+        Motion(jnp.asarray(official[f"kp_{frame}_value"]), jnp.asarray(official[f"kp_{frame}_jacobian"]))
+        for frame in ("source", "driving")
+    ]
+    features = model.apply(variables, source, method="encode")
+    matrices = None if background is None else official[background]
+    return model.apply(variables, source, features, *motions, matrices, method="generate")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_official_generator(official, name):
+    generation = generate(*CASES[name], official)
+    dense = generation.dense
+    seen = {
+        "prediction_stride8": generation.prediction[:, ::8, ::8],
+        "deformed_stride8": generation.deformed[:, ::8, ::8],
+        "deformation": dense.deformation,
+        "mask": dense.mask,
+        "occlusion_map": dense.occlusion,
+        "logit_mask_stride4": dense.mask_logits[:, ::4, ::4],
+        "sparse_motion_stride8": dense.sparse_motion[:, :, ::8, ::8],
+        "sparse_deformed_stride8": dense.sparse_deformed[:, :, ::8, ::8],
+        "heatmap_stride4": dense.heatmap[:, ::4, ::4].transpose(0, 3, 1, 2),
+    }
+    checked = 0
+    for key, array in seen.items():
+        if f"{name}__{key}" in official:
+            tolerance = 1e-4 if key.startswith(("prediction", "deformed")) else 1e-5
+            np.testing.assert_allclose(array, official[f"{name}__{key}"], atol=tolerance, err_msg=key)
+            checked += 1
+    assert checked >= 1
+    statistics = jnp.stack([generation.prediction.mean((1, 2)), generation.prediction.std((1, 2))])
+    expected = official[f"{name}__prediction_mean_std"]
+    np.testing.assert_allclose(statistics, expected, atol=1e-5)
+
+
+def test_parameter_count_is_the_posters():
+    shapes = abstract_variables(create_animation_model(vox256.get_config()), 256)["params"]
+    count = sum(leaf.size for part in ("dense_motion", "generator") for leaf in jax.tree.leaves(shapes[part]))
+    assert count == 45_575_391  # the poster cuts to 45.57 M
+
+
+def test_encoding_apart_equals_the_whole():
+    config = vox256.get_config("debug")
+    model = create_animation_model(config)
+    source, driving = jax.random.uniform(jax.random.key(0), (2, 2, 32, 32, 3))
+    variables = model.init(jax.random.key(1), source, driving)
+    whole = model.apply(variables, source, driving)
+    features = model.apply(variables, source, method="encode")
+    motions = [model.apply(variables, image, method="estimate") for image in (source, driving)]
+    parts = model.apply(variables, source, features, *motions, None, method="generate")
+    np.testing.assert_allclose(parts.prediction, whole.prediction, atol=1e-6)
+
+
+def test_equal_motions_propose_no_motion():
+    keypoints = jax.random.uniform(jax.random.key(0), (2, 5, 2), minval=-1)
+    affine = jnp.eye(2) + 0.2 * jax.random.normal(jax.random.key(1), (2, 5, 2, 2))
+    motion = Motion(keypoints, affine)
+    warps = keypoint_warps(motion, motion, 7, 9)
+    np.testing.assert_allclose(warps, jnp.broadcast_to(coordinate_grid(7, 9), warps.shape), atol=1e-5)
+
+
+def test_keypoint_warp_sends_driving_keypoint_to_source_keypoint():
+    grid = coordinate_grid(5, 5)
+    driving = Motion(grid[1, 2][None, None], 2 * jnp.eye(2)[None, None])
+    source = Motion(grid[3, 1][None, None], jnp.eye(2)[None, None])
+    warps = keypoint_warps(source, driving, 5, 5)
+    np.testing.assert_allclose(warps[0, 0, 1, 2], grid[3, 1], atol=1e-6)
+    np.testing.assert_allclose(warps[0, 0, 1, 3] - warps[0, 0, 1, 2], [0.25, 0], atol=1e-6)
+
+
+def test_background_warp_is_the_identity_without_a_predictor():
+    warp = background_warp(None, 2, 4, 6, jnp.float32)
+    np.testing.assert_array_equal(warp, jnp.broadcast_to(coordinate_grid(4, 6), (2, 1, 4, 6, 2)))
