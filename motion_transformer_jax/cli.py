@@ -1,6 +1,6 @@
 """The command `motrans`, and what every command shares: arguments, configs, logging, errors and exit statuses.
 
-`motrans NAME ...` is `python -m motion_transformer_jax.NAME ...`: both call that module's `main(argv)`, which returns an
+`motrans NAME ...` is `python -m motion_transformer_jax.NAME ...`: both call `main(argv)` of that module. It returns an
 exit status, or None for success.
 """
 
