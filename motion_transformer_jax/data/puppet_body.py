@@ -132,14 +132,10 @@ def _sample_textures(rng, build: Build, look: Look, legwear: str) -> dict[str, T
     leg = cloth(1, leg_colours, "thigh", build.leg_radius)
     bare_leg = plain(look.skin, trim_from=rng.uniform(0.5, 0.8), trim=second)
     short_leg = dataclasses.replace(leg, trim_from=0.7, trim=look.skin)
-    sleeve = cloth(
-        0, shirt_colours, "upper_arm", build.arm_radius, trim_from=sleeves, trim=look.skin
-    )
+    sleeve = cloth(0, shirt_colours, "upper_arm", build.arm_radius, trim_from=sleeves, trim=look.skin)
     cuffs = {"trim_from": 0.8, "trim": second}
     return {
-        "torso": cloth(
-            0, shirt_colours, "torso", girth, emblem=emblem, trim_from=0.93, trim=trousers
-        ),
+        "torso": cloth(0, shirt_colours, "torso", girth, emblem=emblem, trim_from=0.93, trim=trousers),
         "upper_arm": sleeve,
         "forearm": skin if bare_forearms else plain(shirt, **cuffs),
         "hand": plain(_vivid(rng, hue + 0.5)) if gloves else skin,

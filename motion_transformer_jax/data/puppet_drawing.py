@@ -205,7 +205,5 @@ def draw_solids(canvas: np.ndarray, solids: list[dict], paints: list[Paint]) -> 
     """Draws solids in place over canvas [S, S, 3] (float32, [0, 1]), those farther away first."""
     depth = np.full(canvas.shape[:2], _FAR, np.float32)
     # Sorting makes edges blend with what is behind them; the depth settles what interpenetrates.
-    for index in sorted(
-        range(len(solids)), key=lambda i: solids[i]["start"][2] + solids[i]["end"][2]
-    ):
+    for index in sorted(range(len(solids)), key=lambda i: solids[i]["start"][2] + solids[i]["end"][2]):
         draw_solid(canvas, depth, solids[index], paints[index])

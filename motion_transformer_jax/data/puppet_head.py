@@ -50,15 +50,11 @@ class HeadPaint:
     def __call__(self, fraction, normal, roll, along, pixels_per_unit):
         """Colours [h, w, 3] of the points of a surface; `fraction` runs from crown to chin."""
         look, pixels = self.look, pixels_per_unit * self.radius
-        down = ((fraction - 0.5) * self.core + normal[1] * self.radius) / (
-            self.radius + self.core / 2
-        )
+        down = ((fraction - 0.5) * self.core + normal[1] * self.radius) / (self.radius + self.core / 2)
         front = np.sqrt(np.maximum(1 - normal[0] ** 2 - down**2, 0))
         x = normal[0] * along[1] + down * along[0]
         y = down * along[1] - normal[0] * along[0]
-        left, up, ahead = (
-            float(a[0]) * x + float(a[1]) * y + float(a[2]) * front for a in self.axes
-        )
+        left, up, ahead = (float(a[0]) * x + float(a[1]) * y + float(a[2]) * front for a in self.axes)
         colours = np.empty((*left.shape, 3), np.float32)
         colours[:] = look.skin
         if self.axes[2, 2] > -0.7:

@@ -53,9 +53,7 @@ def _wave(rng: np.random.Generator, phase: np.ndarray) -> Pose:
         else:
             pose.limbs[f"{side}_upper_arm"] = (0.55 + 0.25 * np.sin(phase), 0.1 + 0 * phase)
             pose.limbs[f"{side}_forearm"] = (-0.35 + 0.3 * np.sin(phase), 0.5 + 0 * phase)
-        _bend_knees(
-            pose, side, 0.35 + 0.3 * np.sin(phase + sign * 0.8), 0.14 + 0.05 * np.sin(phase)
-        )
+        _bend_knees(pose, side, 0.35 + 0.3 * np.sin(phase + sign * 0.8), 0.14 + 0.05 * np.sin(phase))
     pose.yaw = rng.uniform(-0.6, 0.6) + 0.2 * np.sin(phase / 2)
     pose.lean = rng.uniform(0.08, 0.18) * np.sin(phase)
     pose.head_tilt = -0.15 * np.sin(phase)

@@ -136,9 +136,7 @@ def create_skeleton(build: Build, pose: Pose) -> Skeleton:
     joints["neck"] = build.torso * chest[:, 1]
     joints["head"] = joints["neck"] + build.neck * chest[:, 1] + build.head_radius * head[:, 1]
     for side, sign in SIDES:
-        limbs = {
-            part: pose.limbs[f"{side}_{part}"] for part in ("upper_arm", "forearm", "thigh", "shin")
-        }
+        limbs = {part: pose.limbs[f"{side}_{part}"] for part in ("upper_arm", "forearm", "thigh", "shin")}
         shoulder = joints["neck"] + sign * build.shoulder * chest[:, 0] - 0.04 * chest[:, 1]
         elbow = shoulder + build.upper_arm * _direction(chest, sign, limbs["upper_arm"])
         forearm = _direction(chest, sign, limbs["forearm"])
@@ -146,10 +144,7 @@ def create_skeleton(build: Build, pose: Pose) -> Skeleton:
         knee = hip + build.thigh * _direction(pelvis, sign, limbs["thigh"])
         ankle = knee + build.shin * _direction(pelvis, sign, limbs["shin"])
         pitch = np.clip(-0.6 * limbs["shin"][1], -0.3, 0.9)[:, None]
-        toes = (
-            np.cos(pitch) * (pelvis[:, 2] + 0.35 * sign * pelvis[:, 0])
-            - np.sin(pitch) * pelvis[:, 1]
-        )
+        toes = np.cos(pitch) * (pelvis[:, 2] + 0.35 * sign * pelvis[:, 0]) - np.sin(pitch) * pelvis[:, 1]
         wrist = elbow + build.forearm * forearm
         points = (shoulder, elbow, wrist, hip, knee, ankle)
         names = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
@@ -161,9 +156,7 @@ def create_skeleton(build: Build, pose: Pose) -> Skeleton:
 
 def _place(skeleton: Skeleton, pose: Pose, build: Build) -> Skeleton:
     """Puts the lowest foot on the ground and tilts the camera."""
-    soles = [
-        skeleton.joints[f"{side}_{part}"][:, 1] for side, _ in SIDES for part in ("ankle", "toe")
-    ]
+    soles = [skeleton.joints[f"{side}_{part}"][:, 1] for side, _ in SIDES for part in ("ankle", "toe")]
     softness = 0.02  # a hard maximum would jolt the body whenever the weight changes foot
     lowest = softness * np.logaddexp.reduce(np.stack(soles) / softness, axis=0)
     rise = GROUND - build.leg_radius - lowest - pose.hop
@@ -171,8 +164,6 @@ def _place(skeleton: Skeleton, pose: Pose, build: Build) -> Skeleton:
     cos, sin = np.cos(CAMERA_TILT), np.sin(CAMERA_TILT)
     tilt = np.array([[1, 0, 0], [0, cos, sin], [0, -sin, cos]])
     pivot = np.array([0, GROUND, 0])
-    joints = {
-        name: (point + offset - pivot) @ tilt.T + pivot for name, point in skeleton.joints.items()
-    }
+    joints = {name: (point + offset - pivot) @ tilt.T + pivot for name, point in skeleton.joints.items()}
     axes = (skeleton.chest @ tilt.T, skeleton.pelvis @ tilt.T, skeleton.head @ tilt.T)
     return Skeleton(joints, *axes)

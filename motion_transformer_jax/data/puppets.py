@@ -147,9 +147,7 @@ class PuppetVideos:
             drift = self.pan * float(np.sin(2 * np.pi * t / (_PAN_SECS * self.fps)))
             canvas = scene.scenery.draw(self.size, drift)
         paints = [
-            dataclasses.replace(paint, axes=scene.head_axes[t])
-            if isinstance(paint, HeadPaint)
-            else paint
+            dataclasses.replace(paint, axes=scene.head_axes[t]) if isinstance(paint, HeadPaint) else paint
             for paint in scene.paints
         ]
         draw_shadow(canvas, float(scene.joints[t, JOINTS.index("pelvis"), 0]), GROUND, 0.34)
@@ -194,9 +192,7 @@ def _motion(seed: int, identity: int, clip: int) -> str:
 
 # The frames of a clip share a scene: posing and background cost more than a small frame.
 @functools.lru_cache(maxsize=64)
-def _create_scene(
-    seed: int, identity: int, clip: int, num_frames: int, size: int, fps: float, still: bool
-) -> _Scene:
+def _create_scene(seed: int, identity: int, clip: int, num_frames: int, size: int, fps: float, still: bool) -> _Scene:
     puppet = sample_puppet(np.random.default_rng([seed, identity, 0]))
     rng = np.random.default_rng([seed, identity, 2, clip])
     scenery = sample_scenery(rng)
