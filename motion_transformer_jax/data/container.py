@@ -1,6 +1,7 @@
 """A video file as FFmpeg sees it: its frames with their times, and what was wrong with it."""
 
 import os
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -41,7 +42,9 @@ class VideoContainer:
         self._end = Fraction(0)  # of the last packet seen, in seconds on the file's own clock
         try:
             # An absolute path, since FFmpeg would take "a:b.mp4" for a protocol.
-            self._container = av.open(os.path.abspath(path), options={"format_whitelist": _FORMATS})
+            self._container = av.open(
+                os.path.abspath(path), options={"format_whitelist": _FORMATS}, metadata_errors="replace"
+            )
         except (av.error.FFmpegError, OSError) as error:
             raise UserError(
                 f"cannot read {path} as a video ({error.strerror}); expected a whole mp4, mov, webm, avi or gif file, "
@@ -63,7 +66,7 @@ class VideoContainer:
             UserError: A frame has more than `MAX_PIXELS` pixels.
         """
         origin, start = None, None
-        for frame in self._decoded():
+        for frame, image in self._decoded():
             seconds = None if frame.pts is None else frame.pts * frame.time_base
             origin = seconds if origin is None else origin
             if start is None:
@@ -73,7 +76,7 @@ class VideoContainer:
             else:
                 start = seconds - origin
             duration = min(frame.duration * frame.time_base, _MAX_PAUSE_SECS) if frame.duration else 1 / self.fps
-            yield start, duration, _upright(_to_rgb(frame), frame)
+            yield start, duration, image
 
     def complaints(self) -> list[str]:
         """Says what was wrong with the frames read so far, one clause each."""
@@ -83,7 +86,7 @@ class VideoContainer:
         """Closes the file."""
         self._container.close()
 
-    def _decoded(self) -> Iterator[av.VideoFrame]:
+    def _decoded(self) -> Iterator[tuple[av.VideoFrame, np.ndarray]]:
         for packet in self._packets():
             try:
                 if packet.is_corrupt:  # cut short by the end of the file
@@ -93,12 +96,20 @@ class VideoContainer:
                 self._broken += 1
                 continue
             for frame in frames:
-                if frame.width * frame.height > MAX_PIXELS:
-                    raise UserError(f"{self._path} is {frame.width}x{frame.height}, over the limit of 8192x8192")
-                if frame.is_corrupt:
-                    self._broken += 1
-                else:
-                    yield frame
+                image = self._image(frame)
+                if image is not None:
+                    yield frame, image
+
+    def _image(self, frame: av.VideoFrame) -> np.ndarray | None:
+        if frame.width * frame.height > MAX_PIXELS:
+            raise UserError(f"{self._path} is {frame.width}x{frame.height}, over the limit of 8192x8192")
+        try:
+            if not frame.is_corrupt:
+                return _upright(_to_rgb(frame), frame)
+        except av.error.FFmpegError:  # damaged colour tags
+            pass
+        self._broken += 1
+        return None
 
     def _packets(self) -> Iterator[av.Packet]:
         packets = self._container.demux(self._stream)
@@ -129,9 +140,9 @@ class VideoContainer:
             return self._start_secs() + stream.frames / self.fps  # FFmpeg cuts the duration of a truncated file
         if stream.duration:
             return self._start_secs() + stream.duration * stream.time_base
-        if "DURATION" in stream.metadata:  # Matroska and webm
-            hours, minutes, seconds = stream.metadata["DURATION"].split(":")
-            return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+        clock = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d*)?)", stream.metadata.get("DURATION", ""), re.ASCII)
+        if clock:  # Matroska and webm
+            return int(clock[1]) * 3600 + int(clock[2]) * 60 + Fraction(clock[3])
         if self._container.duration and len(self._container.streams) == 1:
             return Fraction(self._container.duration, av.time_base)
         return None

@@ -51,8 +51,7 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], *, fps: float) -
         raise UserError(f"cannot write {path} at {fps} frames per second; expected between 0.01 and 1000")
     rate = Fraction(fps).limit_denominator(1001)
     if suffix == ".gif" and rate > _GIF_MAX_FPS:
-        timed = ((index / rate, 1 / rate, frame) for index, frame in enumerate(frames))
-        frames, rate = at_constant_rate(timed, _GIF_MAX_FPS), _GIF_MAX_FPS
+        frames, rate = at_constant_rate(_timed(frames, rate), _GIF_MAX_FPS), _GIF_MAX_FPS
     with atomic_path(path) as temporary:
         encoder = None
         try:
@@ -91,9 +90,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         UserError: The folder is missing or cannot be written to, or the system refuses (no space, a folder in the way).
     """
     path = Path(path)
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise UserError(f"cannot write {path}: there is no folder {path.parent}; create it first")
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UserError(f"cannot write {path}: it is a folder; choose another name")
     temporary = path.parent / f".{secrets.token_hex(6)}{path.suffix}"
     try:
@@ -113,6 +112,11 @@ def _system_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror}); check the folder's permissions and space") from error
+
+
+def _timed(frames: Iterable[np.ndarray], rate: Fraction) -> Iterator[tuple[Fraction, Fraction, np.ndarray]]:
+    for index, frame in enumerate(frames):
+        yield index / rate, 1 / rate, frame
 
 
 def _checked(frame: np.ndarray, shape: tuple[int, ...] | None = None) -> np.ndarray:
