@@ -98,8 +98,8 @@ def _reflect(position: jax.Array, low: float, span: float) -> jax.Array:
 
 
 def _inside(position: jax.Array, size: int) -> jax.Array:
-    """1 where a whole-numbered pixel position lies in the image, else 0."""
-    return ((position >= 0) & (position <= size - 1)).astype(position.dtype)
+    """1 where a whole-numbered pixel position lies in the image, else 0; 1 for a NaN to pass on."""
+    return (~((position < 0) | (position > size - 1))).astype(position.dtype)
 
 
 def _index(position: jax.Array, size: int) -> jax.Array:
