@@ -36,7 +36,7 @@ class CheckpointStore:
 
     def __init__(self, workdir: str | os.PathLike, *, keep_last: int):
         self._folder = Path(workdir).absolute() / CHECKPOINTS_FOLDER
-        self._manager = _open(self._folder, keep_last=keep_last)
+        self._manager = _open(self._folder, keep_last=keep_last, writing=True)
 
     def __enter__(self):
         return self
@@ -126,7 +126,7 @@ def load_variables(
     config = load_config(folder)
     checkpoints = Path(folder).absolute() / CHECKPOINTS_FOLDER
     _require_complete_step(checkpoints)
-    manager = _open(checkpoints, read_only=True)
+    manager = _open(checkpoints, writing=False)
     try:
         step = _choose_step(manager, checkpoints, step)
         saved = _saved_tree(manager, step, checkpoints / str(step))
@@ -152,17 +152,15 @@ def load_variables(
     return config, variables
 
 
-def _open(folder: Path, *, keep_last: int = 1, read_only: bool = False) -> ocp.CheckpointManager:
+def _open(folder: Path, *, keep_last: int = 1, writing: bool) -> ocp.CheckpointManager:
     best = checkpoint_managers.BestN(get_metric_fn=lambda metrics: -metrics[BEST_METRIC], n=1)
     policy = checkpoint_managers.AnyPreservationPolicy([checkpoint_managers.LatestN(keep_last), best])
     options = ocp.CheckpointManagerOptions(
-        save_interval_steps=0 if read_only else 1,
         best_fn=lambda metrics: metrics[BEST_METRIC],
         best_mode="min",
         preservation_policy=policy,
-        read_only=read_only,
-        create=not read_only,
-        cleanup_tmp_directories=not read_only,
+        create=writing,
+        cleanup_tmp_directories=writing,
     )
     handlers = {"state": ocp.PyTreeCheckpointHandler(), "progress": ocp.JsonCheckpointHandler()}
     return ocp.CheckpointManager(folder, options=options, item_handlers=handlers)

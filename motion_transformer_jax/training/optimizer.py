@@ -20,7 +20,7 @@ def clip_by_total_norm(max_norm: float) -> optax.GradientTransformation:
 
     def clip(gradients, params=None):
         del params
-        factor = jnp.minimum(1.0, max_norm / (optax.global_norm(gradients) + 1e-6))
+        factor = jnp.minimum(1.0, max_norm / (optax.tree.norm(gradients) + 1e-6))
         return jax.tree.map(lambda g: g * factor.astype(g.dtype), gradients)
 
     return optax.stateless(clip)
