@@ -244,7 +244,7 @@ def write_puppets(folder: str | os.PathLike, *videos: PuppetVideos) -> list[Path
     Returns:
         The paths of the videos.
     """
-    from motion_transformer_jax.data.video import write_video
+    from motion_transformer_jax.data.video_writer import write_video
 
     paths = []
     for collection in videos:
