@@ -21,16 +21,16 @@ def sine_position_table(rows: int, columns: int, dim: int) -> np.ndarray:
     """Sine position encoding of a grid of tokens, row-major: float32 [rows * columns, dim].
 
     The first half of the features encodes the row, the second the column. Positions count from 1 and are scaled to
-    2π at the last one. Everything is float32, as in the official code whose checkpoints hold this table.
+    2π at the last one. Angles are rounded to float32, as in the official code whose checkpoints hold this table.
     """
     half = dim // 2
     exponent = 2 * (np.arange(half, dtype=np.float32) // 2) / np.float32(half)
-    wavelength = np.float32(10000.0) ** exponent
+    wavelength = (10000.0 ** exponent.astype(np.float64)).astype(np.float32)
 
     def encode(count: int) -> np.ndarray:
         position = np.arange(1, count + 1, dtype=np.float32)
         position = position / (position[-1] + np.float32(1e-6)) * np.float32(2 * math.pi)
-        angle = position[:, None] / wavelength
+        angle = (position[:, None] / wavelength).astype(np.float64)
         return np.where(np.arange(half) % 2 == 0, np.sin(angle), np.cos(angle)).astype(np.float32)
 
     row = np.broadcast_to(encode(rows)[:, None], (rows, columns, half))

@@ -12,10 +12,15 @@ def dtype(request):
         yield jnp.dtype(request.param)
 
 
+@pytest.fixture(scope="session")
+def arrays(golden):
+    """Recorded inputs and outputs of the official code, read once."""
+    return golden("ops")
+
+
 @pytest.fixture
-def recorded(golden, dtype):
-    """Recorded inputs and outputs of the official code: `recorded("aa_image")`, in `dtype`."""
-    arrays = golden("ops")
+def recorded(arrays, dtype):
+    """A recorded array in the type under test: `recorded("aa_image")`."""
     return lambda name: jnp.asarray(arrays[name].astype(dtype))
 
 
