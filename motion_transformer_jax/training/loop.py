@@ -111,11 +111,12 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
 
 def create_configured_optimizer(config: ConfigDict, *, milestone_steps: Sequence[int]) -> optax.GradientTransformation:
     """The config's optimizer, with its milestones in steps."""
-    optimizer, groups = config.optimizer, ("motion_estimator", "generator", "background")
+    optimizer = config.optimizer
+    parts = {"motion_estimator": "motion_estimator", "generator": "generator", "background_predictor": "background"}
     return create_optimizer(
-        learning_rates={group: optimizer[f"learning_rate_{group}"] for group in groups},
-        clip_norms={group: optimizer[f"clip_{group}"] for group in groups},
-        milestones_steps=milestone_steps,
+        learning_rates={part: optimizer[f"learning_rate_{name}"] for part, name in parts.items()},
+        clip_norms={part: optimizer[f"clip_{name}"] or None for part, name in parts.items()},
+        milestones_steps=tuple(milestone_steps),
         gamma=optimizer.gamma,
         b1=optimizer.b1,
         b2=optimizer.b2,
