@@ -1,6 +1,7 @@
 """Reading PyTorch's `.pth` files without executing anything that they hold."""
 
 import pickle
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,8 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
             f"reading {path} needs PyTorch; install it with: pip install 'motion_transformer_jax[torch]'"
         ) from error
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # PyTorch warns about foreign pickles before it refuses them
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise UserError(
             f"{path} is not a readable PyTorch state dict; expected tensors only, no pickled code"

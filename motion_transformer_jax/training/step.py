@@ -168,7 +168,7 @@ def create_train_step(
         (total, (terms, batch_stats)), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)
         gradients = jax.lax.pmean(gradients, DATA_AXIS)
         metrics = jax.lax.pmean({"total": total, **terms}, DATA_AXIS)
-        metrics |= {f"gradient_norm/{part}": optax.global_norm(g) for part, g in gradients.items()}
+        metrics |= {f"gradient_norm/{part}": optax.tree.norm(g) for part, g in gradients.items()}
         return apply_gradients(config, optimizer, state, gradients, batch_stats), metrics
 
     mapped = map_over_data(step, mesh)
