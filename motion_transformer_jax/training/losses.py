@@ -79,9 +79,7 @@ def equivariance_affine(driving_affine: jax.Array, warped_affine: jax.Array) -> 
       ValueError: if the shapes differ.
     """
     _require_same_shape(driving_affine, warped_affine)
-    product = affine.compose(
-        affine.inverse(_at_least_float32(driving_affine)), _at_least_float32(warped_affine)
-    )
+    product = affine.compose(affine.inverse(_at_least_float32(driving_affine)), _at_least_float32(warped_affine))
     return jnp.mean(jnp.abs(jnp.eye(2, dtype=product.dtype) - product))
 
 

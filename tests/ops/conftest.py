@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 
@@ -35,7 +36,8 @@ def assert_close(dtype):
         assert actual.dtype == dtype
         assert actual.shape == expected.shape
         tolerance = 1e-7 if dtype == jnp.float64 else tolerance
-        error = jnp.max(jnp.abs(actual - expected) / jnp.maximum(1, jnp.abs(expected)))
+        actual, expected = np.asarray(actual), np.asarray(expected)
+        error = np.max(np.abs(actual - expected) / np.maximum(1, np.abs(expected)))
         assert error <= tolerance, f"error {error} above {tolerance}"
 
     return check

@@ -30,9 +30,7 @@ def test_warp_is_the_official_one(strength, recorded, recorded_warp, assert_clos
 
 
 @pytest.mark.parametrize("strength", ["tps", "tps_strong"])
-def test_jacobian_and_its_gradient_are_the_official_ones(
-    strength, recorded, recorded_warp, assert_close
-):
+def test_jacobian_and_its_gradient_are_the_official_ones(strength, recorded, recorded_warp, assert_close):
     warp = recorded_warp(strength)
 
     @jax.jit
@@ -88,9 +86,7 @@ def test_sampled_warps_have_the_asked_spread():
 
 def test_sampling_repeats_for_the_same_key_only():
     def sample(seed):
-        return sample_thin_plate(
-            jax.random.key(seed), 2, sigma_affine=0.05, sigma_tps=0.005, points=5
-        )
+        return sample_thin_plate(jax.random.key(seed), 2, sigma_affine=0.05, sigma_tps=0.005, points=5)
 
     np.testing.assert_array_equal(sample(1).theta, sample(1).theta)
     assert jnp.any(sample(1).weights != sample(2).weights)
@@ -99,6 +95,4 @@ def test_sampling_repeats_for_the_same_key_only():
 def test_a_warp_passes_through_jit():
     warp = sample_thin_plate(jax.random.key(0), 2, sigma_affine=0.1, sigma_tps=0.01, points=3)
     points = jnp.zeros((2, 4, 2))
-    np.testing.assert_allclose(
-        jax.jit(warp_points)(warp, points), warp_points(warp, points), atol=1e-6
-    )
+    np.testing.assert_allclose(jax.jit(warp_points)(warp, points), warp_points(warp, points), atol=1e-6)

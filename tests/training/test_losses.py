@@ -33,9 +33,7 @@ def test_perceptual_sums_over_scales_and_taps():
 
 def test_perceptual_has_no_gradient_into_the_driving_frame():
     predicted, real = features(), features()
-    to_prediction, to_driving = jax.jit(jax.grad(losses.perceptual, argnums=(0, 1)))(
-        predicted, real, (1.0, 1.0, 1.0)
-    )
+    to_prediction, to_driving = jax.jit(jax.grad(losses.perceptual, argnums=(0, 1)))(predicted, real, (1.0, 1.0, 1.0))
     assert all(jnp.any(leaf != 0) for leaf in jax.tree.leaves(to_prediction))
     assert all(jnp.all(leaf == 0) for leaf in jax.tree.leaves(to_driving))
 

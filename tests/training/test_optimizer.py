@@ -82,9 +82,7 @@ def test_each_part_is_clipped_by_its_own_norm(params):
         "generator": {"kernel": jnp.asarray([0.0, 8.0, 0.0])},
         "background_predictor": {"kernel": jnp.asarray([0.0, 0.0, 100.0])},
     }
-    optimizer = create_optimizer(
-        **SETTINGS | {"clip_norms": {"motion_estimator": 10.0, "generator": 1.0}}
-    )
+    optimizer = create_optimizer(**SETTINGS | {"clip_norms": {"motion_estimator": 10.0, "generator": 1.0}})
     seen = first_moments(optimizer, gradients)
     np.testing.assert_allclose(seen["motion_estimator"], [3, 0, 4], rtol=1e-6)
     np.testing.assert_allclose(seen["dense_motion"], [0.6, 0, 0], rtol=1e-6)
@@ -130,6 +128,4 @@ def test_ema_update():
 def test_clipping_divides_by_the_norm_plus_pytorchs_epsilon():
     gradients = {"generator": {"kernel": jnp.asarray([1e-6, 0.0])}}
     optimizer = create_optimizer(**SETTINGS | {"clip_norms": {"generator": 1e-6}})
-    np.testing.assert_allclose(
-        first_moments(optimizer, gradients)["generator"], [5e-7, 0], rtol=1e-5
-    )
+    np.testing.assert_allclose(first_moments(optimizer, gradients)["generator"], [5e-7, 0], rtol=1e-5)
