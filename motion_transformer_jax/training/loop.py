@@ -20,6 +20,7 @@ from ml_collections import ConfigDict
 from motion_transformer_jax.data.pairs import PairSource, create_pair_iterator, create_videos, validation_pairs
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.vgg import random_vgg19
+from motion_transformer_jax.torch_io.vgg import load_imagenet_vgg19
 from motion_transformer_jax.training.checkpoint import CHECKPOINTS_FOLDER, CheckpointStore
 from motion_transformer_jax.training.config_check import validate_config
 from motion_transformer_jax.training.durations import Durations, create_durations
@@ -55,11 +56,12 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
     validate_config(config, device_count=jax.device_count())
     workdir = _make_workdir(workdir)
     mesh = create_mesh()
+    vgg_params = replicate(load_vgg19(config), mesh)
     data = _open_data(config)
     durations = create_durations(config, pairs_per_epoch=data.pairs_per_epoch)
     total_steps, train = durations.total_steps, config.train
     optimizer = create_configured_optimizer(config, milestone_steps=durations.milestone_steps)
-    train_step = create_train_step(config, optimizer, mesh, replicate(load_vgg19(config), mesh))
+    train_step = create_train_step(config, optimizer, mesh, vgg_params)
     validation = Validation(config, mesh, data.validation)
 
     def is_due(step: int, every: int) -> bool:
@@ -124,9 +126,15 @@ def create_configured_optimizer(config: ConfigDict, *, milestone_steps: Sequence
 
 
 def load_vgg19(config: ConfigDict) -> dict:
-    """Parameters of the VGG19 that the perceptual loss uses, up to its last weighted layer."""
+    """Parameters of the VGG19 that the perceptual loss uses, up to its last weighted layer.
+
+    Raises:
+      UserError: as `load_imagenet_vgg19`.
+    """
     num_taps = max((tap + 1 for tap, weight in enumerate(config.loss.perceptual) if weight > 0), default=1)
-    return random_vgg19(0, num_taps=num_taps)
+    if config.perceptual.weights == "random":
+        return random_vgg19(0, num_taps=num_taps)
+    return load_imagenet_vgg19(config.perceptual.path, num_taps=num_taps)
 
 
 @dataclasses.dataclass
