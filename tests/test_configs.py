@@ -11,9 +11,10 @@ from ml_collections import ConfigDict
 from motion_transformer_jax import configs
 from motion_transformer_jax.configs import base, variants
 from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.models.vgg import random_vgg19
 from motion_transformer_jax.training.config_check import validate_config
 from motion_transformer_jax.training.durations import create_durations
-from motion_transformer_jax.training.loop import create_configured_optimizer, load_vgg19
+from motion_transformer_jax.training.loop import create_configured_optimizer
 from motion_transformer_jax.training.parallel import create_mesh
 from motion_transformer_jax.training.state import create_train_state
 from motion_transformer_jax.training.step import create_train_step
@@ -78,9 +79,7 @@ def test_takes_a_full_size_step(name, variant):
     durations = create_durations(config, pairs_per_epoch=10_000)
     optimizer = create_configured_optimizer(config, milestone_steps=durations.milestone_steps)
     state = jax.eval_shape(lambda: create_train_state(config, optimizer))
-    config_for_vgg = config.copy_and_resolve_references()
-    config_for_vgg.perceptual.weights = "random"
-    vgg_params = jax.eval_shape(lambda: load_vgg19(config_for_vgg))
+    vgg_params = jax.eval_shape(lambda: random_vgg19(0))
     train_step = create_train_step(config, optimizer, create_mesh(), vgg_params)
     size, batch_size = config.model.image_size, config.train.batch_size
     frames = jax.ShapeDtypeStruct((batch_size, size, size, 3), jnp.uint8)

@@ -21,6 +21,7 @@ from ml_collections import ConfigDict
 from orbax.checkpoint import checkpoint_managers
 
 from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.models.animation_model import create_animation_model
 from motion_transformer_jax.training.saved_config import load_config
 
 CHECKPOINTS_FOLDER = "checkpoints"
@@ -106,15 +107,12 @@ class CheckpointStore:
         self._manager.close()
 
 
-def load_variables(
-    folder: str | os.PathLike, *, step: int | str | None = None, expected: Any = None
-) -> tuple[ConfigDict, dict]:
+def load_variables(folder: str | os.PathLike, *, step: int | str | None = None) -> tuple[ConfigDict, dict]:
     """A run's config and trained variables, for inference.
 
     Args:
       folder: the run's folder (train's --workdir).
       step: a step's number; "best", the one with the lowest validation L1; None, the newest.
-      expected: {"params": ..., "batch_stats": ...} of arrays or shapes that the variables must match; None: any.
 
     Returns:
       (config, {"params": ..., "batch_stats": ...}), arrays on the default device. The parameters are the moving
@@ -147,9 +145,15 @@ def load_variables(
     finally:
         manager.close()
     variables = {"params": restored[params], "batch_stats": restored["batch_stats"]}
-    if expected is not None:
-        _check_tree(checkpoints / str(step), variables, expected)
+    _check_tree(checkpoints / str(step), variables, variable_shapes(config))
     return config, variables
+
+
+def variable_shapes(config: ConfigDict) -> dict:
+    """Shapes of the model's variables {"params": ..., "batch_stats": ...}; nothing is computed."""
+    model, size = create_animation_model(config), config.model.image_size
+    image = jax.ShapeDtypeStruct((1, size, size, 3), np.float32)
+    return jax.eval_shape(model.init, jax.random.key(0), image, image)
 
 
 def _open(folder: Path, *, keep_last: int = 1, writing: bool) -> ocp.CheckpointManager:

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from motion_transformer_jax.configs import demo
+from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.animation_model import create_animation_model
 from motion_transformer_jax.training.checkpoint import load_variables
 from motion_transformer_jax.training.loop import train_and_evaluate
+from motion_transformer_jax.training.saved_config import load_config, save_config
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +36,14 @@ def read_losses(workdir):
     return [{name: value for name, value in line.items() if name != "train/pairs_per_second"} for line in lines]
 
 
+def assert_model_of_another_config_is_refused(folder):
+    config = load_config(folder)
+    config.model.num_keypoints = 6
+    save_config(folder, config)
+    with pytest.raises(UserError, match=r"checkpoints/4 has params/.* but the config makes .* restore its config.json"):
+        load_variables(folder)
+
+
 def test_resumes_bit_for_bit(tmp_path):
     """A copy of a run's folder as it was after two of four steps goes on as the run itself did."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -50,5 +60,6 @@ def test_resumes_bit_for_bit(tmp_path):
     config, variables = load_variables(parts)
     jax.tree.map(np.testing.assert_array_equal, variables["params"], state.ema_params)
     image = np.zeros((1, 32, 32, 3), np.float32)
+    assert_model_of_another_config_is_refused(parts)
     motion = create_animation_model(config).apply(variables, image, method="estimate")
     assert motion.keypoints.shape == (1, 4, 2)
