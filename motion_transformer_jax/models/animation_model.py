@@ -70,7 +70,9 @@ class AnimationModel(nn.Module):
         """The source, moved from its own motion to the driving motion."""
         dense = self.dense_motion(source, source_motion, driving_motion, background)
         prediction = self.generator.decode(source, features, dense)
-        return Generation(prediction, self.generator.warp(source, dense.deformation), dense, source_motion, driving_motion)
+        return Generation(
+            prediction, self.generator.warp(source, dense.deformation), dense, source_motion, driving_motion
+        )
 
     def render(
         self, source: jax.Array, driving: jax.Array, source_motion: Motion, driving_motion: Motion

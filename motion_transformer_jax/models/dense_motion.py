@@ -91,7 +91,10 @@ class DenseMotionNetwork(nn.Module):
         sparse_motion = jnp.concatenate([background_warp(background, b, h, w, warps.dtype), warps], axis=1)
         # All warps of an image in one gather: the candidates stand one above the other.
         deformed = grid_sample(
-            source, sparse_motion.reshape(b, num_warps * h, w, 2), padding_mode="zeros", align_corners=self.align_corners
+            source,
+            sparse_motion.reshape(b, num_warps * h, w, 2),
+            padding_mode="zeros",
+            align_corners=self.align_corners,
         ).reshape(b, num_warps, h, w, channels)
         heatmap = self._heatmap(source_motion.keypoints, driving_motion.keypoints, h, w)
 

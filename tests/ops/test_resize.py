@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from motion_transformer_jax.ops.coordinates import coordinate_grid
 from motion_transformer_jax.ops.resize import (
     antialias_downsample,
     resize_bilinear,

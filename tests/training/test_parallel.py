@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -12,12 +14,21 @@ from motion_transformer_jax.training.step import create_train_step
 
 
 def train(num_devices: int, num_steps: int = 3):
-    """Three steps of the same global batches on so many devices: losses and the final state."""
+    """Three steps of the same global batches on so many devices: losses and the final state.
+
+    In float64: in float32 rounding grows within three steps of Adam beyond any useful tolerance.
+    """
+    with jax.enable_x64(True):
+        return _train(num_devices, num_steps)
+
+
+def _train(num_devices: int, num_steps: int):
     config = taichi256.get_config("debug")
     mesh = create_mesh(jax.devices()[:num_devices])
     optimizer = create_configured_optimizer(config, milestone_steps=())
-    state = replicate(create_train_state(config, optimizer), mesh)
-    step = create_train_step(config, optimizer, mesh, random_vgg19(0, num_taps=2))
+    wide = functools.partial(jax.tree.map, lambda x: x.astype(np.float64) if x.dtype == np.float32 else x)
+    state = replicate(wide(create_train_state(config, optimizer)), mesh)
+    step = create_train_step(config, optimizer, mesh, wide(random_vgg19(0, num_taps=2)))
     videos = PuppetVideos(
         split="train", num_identities=8, clips_per_identity=1, num_frames=num_steps + 1, size=config.model.image_size
     )
@@ -43,7 +54,8 @@ def test_eight_devices_equal_one(one_device):
     np.testing.assert_allclose(totals8, totals, rtol=1e-5)
     assert state8.step == state.step == 3
     for a, b in zip(jax.tree.leaves(state8.params), jax.tree.leaves(state.params), strict=True):
-        assert np.linalg.norm(a - b) <= 1e-5 * max(np.linalg.norm(b), 1e-2)
+        assert a.dtype == b.dtype
+        assert np.abs(a - b).max() <= 1e-5 * np.abs(b).max()
 
 
 def test_training_moves_every_part(one_device):
