@@ -1,0 +1,159 @@
+"""The command `motrans`, and what every command shares: arguments, configs, logging, errors and exit statuses.
+
+`motrans NAME ...` is `python -m motion_transformer_jax.NAME ...`: both call `main(argv)` of that module. It returns an
+exit status, or None for success.
+"""
+
+import argparse
+import difflib
+import importlib.machinery
+import importlib.util
+import logging
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from motion_transformer_jax import configs
+from motion_transformer_jax.errors import UserError
+
+COMMANDS = {
+    "train": "train a model on videos or on procedural puppets",
+}
+
+_USAGE_ERROR = 2
+_INTERRUPTED = 130
+
+
+class Parser(argparse.ArgumentParser):
+    """An argparse parser whose mistakes are UserErrors: one line and no usage text. Options are never abbreviated."""
+
+    def __init__(self, command: str, **kwargs):
+        super().__init__(prog=f"motrans {command}".strip(), allow_abbrev=False, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the mistake as a UserError."""
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `motrans`; the console script. Returns the exit status."""
+    return run_command(_dispatch, argv)
+
+
+def run_command(command: Callable[[list[str]], int | None], argv: Sequence[str] | None = None) -> int:
+    """Run a command's `main` and return its exit status.
+
+    A UserError becomes one line on stderr and status 2; Ctrl-C becomes status 130; other exceptions pass.
+
+    Args:
+      command: takes the arguments behind the program's name.
+      argv: those arguments; None for the process's own.
+    """
+    set_up_logging()
+    try:
+        return command(list(sys.argv[1:] if argv is None else argv)) or 0
+    except UserError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return _USAGE_ERROR
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def set_up_logging() -> None:
+    """Send this package's messages to stderr, and of the libraries' only warnings."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("motion_transformer_jax").setLevel(logging.INFO)
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}"
+
+
+def parse_config(path: str, overrides: Sequence[str] = ()) -> ConfigDict:
+    """The config of a file, with fields overridden, locked.
+
+    Args:
+      path: a config file, with variants after a colon if wanted: "configs/taichi256.py:stem,depth4".
+      overrides: arguments such as "--config.train.batch_size=32".
+
+    Raises:
+      UserError: no such file or variant, an unknown field, a value of the wrong type, or another argument.
+    """
+    file, _, variant = path.partition(":")
+    config = _create_config(file, variant)
+    for argument in overrides:
+        _check_field(config, argument)
+    argv = ["", *overrides]
+    values = flags.FlagValues()  # not absl's global ones, so that a process can load several configs
+    config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
+    try:
+        rest = values(argv)[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise UserError(
+            f"unknown option '--{error.flagname}'; config fields are set by --config.FIELD=VALUE"
+        ) from error
+    except flags.Error as error:
+        raise UserError(f"{_one_line(error)}; see {file} and configs/base.py for the fields and their types") from error
+    if rest:
+        raise UserError(f"unexpected argument '{rest[0]}'; config fields are set by --config.FIELD=VALUE")
+    return values.config
+
+
+def _create_config(file: str, variant: str) -> ConfigDict:
+    if not Path(file).is_file():
+        folder = Path(configs.__path__[0])
+        names = ", ".join(sorted(p.name for p in folder.glob("[a-z]*.py") if p.stem not in ("base", "variants")))
+        raise UserError(f"no config file '{file}'; expected your own or one of {names} in {folder}")
+    spec = importlib.util.spec_from_loader("config", importlib.machinery.SourceFileLoader("config", file))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "get_config"):
+        raise UserError(f"{file} has no get_config(variant); write it like configs/folder.py")
+    return module.get_config(variant)
+
+
+def _check_field(config: ConfigDict, argument: str) -> None:
+    """Raise a UserError when an argument sets a field that the config lacks, or a whole group of fields at once."""
+    match = re.match(r"--?(?:no)?config\.([^=]*)", argument)
+    if not match:
+        return
+    group = config
+    for name in match[1].split("."):
+        if not isinstance(group, ConfigDict) or name not in group:
+            names = list(group) if isinstance(group, ConfigDict) else []
+            close = difflib.get_close_matches(name, names, n=1)
+            hint = f"did you mean '{close[0]}'" if close else f"expected one of {', '.join(names) or 'none below it'}"
+            raise UserError(f"unknown config field '{match[1]}': no '{name}'; {hint}")
+        group = group[name]
+    if isinstance(group, ConfigDict):
+        raise UserError(f"config field '{match[1]}' is a group; set its fields one by one: {', '.join(group)}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")
+
+
+def _dispatch(argv: list[str]) -> int | None:
+    listed = "\n".join(f"  {name:<10} {purpose}" for name, purpose in COMMANDS.items())
+    parser = Parser(
+        "",
+        description="Animate an image by a video, and train the models that do.",
+        epilog=f"commands:\n{listed}\n\n`motrans COMMAND --help` tells a command's options.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="motrans COMMAND ...",
+    )
+    parser.add_argument("command", metavar="COMMAND", help="one of those below")
+    command = parser.parse_args(argv[:1]).command
+    if command not in COMMANDS:
+        parser.error(f"unknown command '{command}'; expected one of {', '.join(COMMANDS)}")
+    return importlib.import_module(f"motion_transformer_jax.{command}").main(argv[1:])

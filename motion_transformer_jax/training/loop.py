@@ -1,0 +1,208 @@
+"""The training loop: the only place of training that writes files and prints.
+
+WORKDIR/config.json, parameters.txt, metrics.jsonl, samples/STEP.png, checkpoints/STEP/
+"""
+
+import dataclasses
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from clu import parameter_overview
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from ml_collections import ConfigDict
+
+from motion_transformer_jax.data.pairs import PairSource, create_pair_iterator, create_videos, validation_pairs
+from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.training.checkpoint import CHECKPOINTS_FOLDER, CheckpointStore
+from motion_transformer_jax.training.config_check import validate_config
+from motion_transformer_jax.training.durations import Durations, create_durations
+from motion_transformer_jax.training.metrics import MetricWindow, MetricWriter
+from motion_transformer_jax.training.optimizer import create_optimizer
+from motion_transformer_jax.training.parallel import create_mesh, replicate, shard_batch
+from motion_transformer_jax.training.perceptual_weights import load_vgg19
+from motion_transformer_jax.training.progress import Progress, StopSignals
+from motion_transformer_jax.training.samples import Validation, save_picture
+from motion_transformer_jax.training.saved_config import check_resumable, config_changes, load_config, save_config
+from motion_transformer_jax.training.state import TrainState, create_train_state
+from motion_transformer_jax.training.step import create_train_step
+
+logger = logging.getLogger(__name__)
+
+
+def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
+    """Train a model, or go on where the run in `workdir` stopped, up to the config's number of steps.
+
+    On Ctrl-C and SIGTERM the step is finished and saved.
+
+    Args:
+      config: an experiment's config.
+      workdir: folder of the run; made if it is missing.
+
+    Returns:
+      The final state.
+
+    Raises:
+      UserError: for mistakes in the config, the data, the folder or what an earlier run left there, and when a loss
+        becomes NaN or infinite.
+      KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM, when everything is saved.
+    """
+    validate_config(config, device_count=jax.device_count())
+    workdir = _make_workdir(workdir)
+    mesh = create_mesh()
+    data = _open_data(config)
+    durations = create_durations(config, pairs_per_epoch=data.pairs_per_epoch)
+    total_steps, train = durations.total_steps, config.train
+    optimizer = create_optimizer(config, milestone_steps=durations.milestone_steps)
+    train_step = create_train_step(config, optimizer, mesh, replicate(load_vgg19(config), mesh))
+    validation = Validation(config, mesh, data.validation)
+
+    def is_due(step: int, every: int) -> bool:
+        return step % every == 0 or step == total_steps
+
+    with CheckpointStore(workdir, keep_last=train.keep_last) as store:
+        step, state, window = _resume_or_start(config, workdir, store, optimizer, mesh, data)
+        _announce(config, workdir, state, mesh, step, durations)
+        with (
+            MetricWriter(workdir, step=step) as writer,
+            Progress(step=step, total_steps=total_steps, batch_size=train.batch_size) as progress,
+            StopSignals() as stop,
+        ):
+            while step < total_steps and stop.received is None:
+                batch = next(data.pairs)
+                with jax.transfer_guard("disallow"):  # only what is asked for crosses between host and devices
+                    state, metrics = train_step(state, shard_batch(batch, mesh))
+                    step += 1
+                    window.add(step, metrics)
+                progress.advance(metrics["total"])
+                if is_due(step, train.log_every_steps):
+                    means = window.flush(step)
+                    speed = progress.show(means)
+                    writer.write(step, means | ({"train/pairs_per_second": speed} if speed else {}))
+                measured = {}
+                if is_due(step, train.validate_every_steps):
+                    with progress.pause():
+                        measured = validation.measure(state)
+                    writer.write(step, measured)
+                    logger.info(
+                        "step %d: %s", step, ", ".join(f"{name} {value:.4f}" for name, value in measured.items())
+                    )
+                if is_due(step, train.picture_every_steps) and jax.process_index() == 0:
+                    with progress.pause():
+                        picture = validation.draw(state)
+                        save_picture(workdir, step, picture)
+                        writer.write_picture(step, "samples", picture)
+                # The data's position is saved before the next batch is drawn.
+                if is_due(step, train.checkpoint_every_steps) or stop.received is not None:
+                    with progress.pause():
+                        window.check_finite(step)
+                        store.save(step, state, {"pairs": data.pairs.get_state(), "window": window.save()}, measured)
+    if stop.received is not None:
+        logger.info("stopped and saved at step %d of %d; the same command goes on from here", step, total_steps)
+        stop.raise_received()
+    logger.info("trained for %d steps; checkpoints in %s", step, workdir / CHECKPOINTS_FOLDER)
+    return state
+
+
+@dataclasses.dataclass
+class _Data:
+    pairs: Iterator[Mapping[str, np.ndarray]]
+    pairs_per_epoch: int
+    validation: list[Mapping[str, np.ndarray]]
+
+
+def _open_data(config: ConfigDict) -> _Data:
+    """This process's share of the training pairs, and of the fixed pairs for validation."""
+    data, train = config.data, config.train
+    shard = (jax.process_index(), jax.process_count())
+    local_batch = train.batch_size // jax.process_count()
+    videos = {
+        split: create_videos(
+            split,
+            kind=data.kind,
+            image_size=config.model.image_size,
+            seed=config.seed,
+            folder=data.folder,
+            puppet_identities=data.puppet_identities,
+            puppet_clips=data.puppet_clips,
+            puppet_frames=data.puppet_frames,
+        )
+        for split in ("train", "test")
+    }
+    source = PairSource(videos["train"], repeats=data.repeats, by_identity=data.by_identity, seed=config.seed)
+    return _Data(
+        pairs=create_pair_iterator(
+            source, batch_size=local_batch, seed=config.seed, worker_count=data.worker_count, shard=shard
+        ),
+        pairs_per_epoch=len(source),
+        validation=validation_pairs(
+            videos["test"], num_pairs=train.validation_pairs, batch_size=local_batch, seed=config.seed, shard=shard
+        ),
+    )
+
+
+def _make_workdir(workdir: str | os.PathLike) -> Path:
+    """The run's folder, made and tried out, so that a run does not fail at its first checkpoint."""
+    workdir = Path(workdir)
+    probe = workdir / f".write-test-{os.getpid()}"
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"cannot write into {workdir} ({error.strerror}); pass a --workdir that can be written"
+        ) from error
+    return workdir
+
+
+def _resume_or_start(
+    config: ConfigDict, workdir: Path, store: CheckpointStore, optimizer: Any, mesh: Mesh, data: _Data
+) -> tuple[int, TrainState, MetricWindow]:
+    """(finished steps, state, metrics not yet logged): of the newest checkpoint, else of a new model."""
+    if store.latest_step is None:
+        _write_config(workdir, config)
+        return 0, replicate(create_train_state(config, optimizer), mesh), MetricWindow()
+    saved_config = load_config(workdir)
+    check_resumable(workdir, saved_config, config)
+    for name, (old, new) in config_changes(saved_config, config).items():
+        logger.warning("%s is %r from here on; it was %r", name, new, old)
+    sharding = NamedSharding(mesh, PartitionSpec())
+    expected = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+        jax.eval_shape(lambda: create_train_state(config, optimizer)),
+    )
+    step, state, progress = store.restore_latest(expected)
+    data.pairs.set_state(progress["pairs"])
+    _write_config(workdir, config)
+    return step, state, MetricWindow(progress["window"], sharding=sharding)
+
+
+def _write_config(workdir: Path, config: ConfigDict) -> None:
+    if jax.process_index() == 0:
+        save_config(workdir, config)
+
+
+def _announce(
+    config: ConfigDict, workdir: Path, state: TrainState, mesh: Mesh, step: int, durations: Durations
+) -> None:
+    """Tell what is about to happen, and write the table of parameters."""
+    if jax.process_index():
+        return
+    table = workdir / "parameters.txt"
+    table.write_text(parameter_overview.get_parameter_overview(state.params, include_stats=False) + "\n")
+    counts = {part: parameter_overview.count_parameters(tree) for part, tree in sorted(state.params.items())}
+    parts = ", ".join(f"{part} {count / 1e6:.2f} M" for part, count in counts.items())
+    devices, batch_size = mesh.devices.size, config.train.batch_size
+    logger.info("%s on %d x %s, batch of %d", config.name, devices, mesh.devices.flat[0].device_kind, batch_size)
+    logger.info("parameters: %s; all in %s", parts, table)
+    epochs = durations.total_steps / durations.steps_per_epoch
+    logger.info("%s: steps %d to %d, %.3g epochs in all", workdir, step + 1, durations.total_steps, epochs)
+    if config.perceptual.weights == "random":
+        logger.info("the perceptual loss uses a VGG19 with random weights (perceptual.weights)")
+    if step < durations.total_steps:
+        logger.info("the first step compiles: it can take minutes")

@@ -1,0 +1,145 @@
+"""Metrics: averaged on the devices over the steps between two logs, then written to files.
+
+WORKDIR/metrics.jsonl       always: {"step": 100, "train/loss/perceptual": 41.2, ...} in each line
+WORKDIR/tensorboard/        when TensorFlow is installed (extra `tensorboard`)
+"""
+
+import importlib.util
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+import numpy as np
+from clu.metrics import Average
+
+from motion_transformer_jax.errors import UserError
+
+METRICS_FILE = "metrics.jsonl"
+TENSORBOARD_FOLDER = "tensorboard"
+
+
+class MetricWindow:
+    """Running averages of a step's metrics since the last log; nothing reaches the host before it is asked for."""
+
+    def __init__(self, saved: dict | None = None, *, sharding: jax.sharding.Sharding | None = None):
+        """Start empty, or from what `save()` returned, placed where the metrics to come are."""
+        saved = saved or {"first_step": 0, "averages": {}}
+        self._first_step = saved["first_step"]
+        averages = {
+            name: Average(total=np.float32(total), count=np.int32(count))
+            for name, (total, count) in saved["averages"].items()
+        }
+        self._averages = jax.device_put(averages, sharding)
+
+    def add(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
+        """Add the scalars of a finished step."""
+        if self._averages:
+            self._averages = _merge(self._averages, dict(metrics))
+        else:
+            self._first_step = step
+            self._averages = _start(dict(metrics))
+
+    def save(self) -> dict:
+        """The window as JSON-able values that restore it exactly."""
+        averages = jax.device_get(self._averages)
+        return {
+            "first_step": self._first_step,
+            "averages": {name: [float(a.total), int(a.count)] for name, a in averages.items()},
+        }
+
+    def check_finite(self, step: int) -> None:
+        """Raise a UserError that names the metric that became NaN or infinite in the steps up to this one."""
+        for name, average in jax.device_get(self._averages).items():
+            if not math.isfinite(average.total):
+                raise UserError(
+                    f"{name} became {float(average.total)} in steps {self._first_step} to {step}; lower "
+                    "optimizer.learning_rate_* or use dtype float32, and go on from the last checkpoint with the same "
+                    "--workdir"
+                )
+
+    def flush(self, step: int) -> dict[str, float]:
+        """The means as `train/loss/...` and `train/...`; the window is empty afterwards.
+
+        Raises:
+          UserError: as `check_finite`.
+        """
+        self.check_finite(step)
+        averages = jax.device_get(self._averages)
+        self._averages = {}
+        return {_metric_name(name): float(average.total) / int(average.count) for name, average in averages.items()}
+
+
+@jax.jit
+def _start(metrics):
+    return {name: Average.from_model_output(value) for name, value in metrics.items()}
+
+
+@jax.jit
+def _merge(averages, metrics):
+    return {name: average.merge(Average.from_model_output(metrics[name])) for name, average in averages.items()}
+
+
+def _metric_name(name: str) -> str:
+    """A step's metric as it is written: losses have plain names, other groups a prefix."""
+    return f"train/{name}" if "/" in name else f"train/loss/{name}"
+
+
+class MetricWriter:
+    """Writes metrics of a run; of many processes, the first one's writer alone does something."""
+
+    def __init__(self, workdir: str | os.PathLike, *, step: int):
+        """Go on after `step`: what an interrupted run wrote beyond it is dropped, since it is about to come again."""
+        self._file = self._tensorboard = None
+        if jax.process_index():
+            return
+        path = Path(workdir) / METRICS_FILE
+        _drop_lines_after(path, step)
+        self._file = path.open("a")
+        if importlib.util.find_spec("tensorflow") is not None:
+            from clu import metric_writers  # imports TensorFlow
+
+            self._tensorboard = metric_writers.SummaryWriter(str(Path(workdir) / TENSORBOARD_FOLDER))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Write scalars after a finished step."""
+        if self._file is not None:
+            self._file.write(json.dumps({"step": step, **metrics}) + "\n")
+            self._file.flush()
+        if self._tensorboard is not None:
+            self._tensorboard.write_scalars(step, metrics)
+            self._tensorboard.flush()
+
+    def write_picture(self, step: int, name: str, picture: np.ndarray) -> None:
+        """Write a picture, uint8 [H, W, 3], to TensorBoard if it is installed."""
+        if self._tensorboard is not None:
+            self._tensorboard.write_images(step, {name: picture[None]})
+
+    def close(self) -> None:
+        """Close the files."""
+        for writer in (self._file, self._tensorboard):
+            if writer is not None:
+                writer.close()
+
+
+def _drop_lines_after(path: Path, step: int) -> None:
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text().splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line + "\n")
+        except (json.JSONDecodeError, KeyError, TypeError):
+            continue  # the run was killed while it wrote this line
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text("".join(kept))
+    os.replace(temporary, path)

@@ -1,0 +1,88 @@
+"""Looking at a model while it trains: validation errors and pictures, on pairs that stay the same."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+from PIL import Image
+
+from motion_transformer_jax.models.animation_model import Generation
+from motion_transformer_jax.training.parallel import shard_batch
+from motion_transformer_jax.training.state import TrainState
+from motion_transformer_jax.training.step import create_eval_step, create_reconstruct
+from motion_transformer_jax.viz.keypoints import draw_keypoints
+from motion_transformer_jax.viz.masks import draw_masks, draw_occlusion
+from motion_transformer_jax.viz.sheet import contact_sheet
+
+SAMPLES_FOLDER = "samples"
+NUM_SAMPLES = 4
+COLUMNS = ("source", "driving", "reconstruction", "warped source", "masks", "occlusion")
+_LEAST_CELL_PX = 128
+
+
+class Validation:
+    """Reconstruction of fixed validation pairs."""
+
+    def __init__(self, config: ConfigDict, mesh: jax.sharding.Mesh, batches: Sequence[Mapping[str, np.ndarray]]):
+        """Prepare; nothing is compiled before it is used.
+
+        Args:
+          config: the experiment's config.
+          mesh: devices that share a batch.
+          batches: this process's part of the validation pairs, {"source", "driving"} uint8 [B, H, W, 3] each.
+        """
+        self._mesh, self._batches = mesh, batches
+        self._eval_step = create_eval_step(config)
+        self._reconstruct = create_reconstruct(config)
+
+    def measure(self, state: TrainState) -> dict[str, float]:
+        """Mean absolute errors in [0, 1]: `validation/l1` and `validation/l1_copy_source`."""
+        variables = state.inference_variables()
+        results = [self._eval_step(variables, shard_batch(batch, self._mesh)) for batch in self._batches]
+        results = jax.device_get(results)
+        return {f"validation/{name}": float(np.mean([r[name] for r in results])) for name in results[0]}
+
+    def draw(self, state: TrainState) -> np.ndarray:
+        """A contact sheet of the first pairs, uint8 [H, W, 3]; needs no other process."""
+        # Every device has all variables: one device's copy is enough, and moves nothing.
+        variables = jax.tree.map(lambda array: array.addressable_data(0), state.inference_variables())
+        source, driving = (self._batches[0][name][:NUM_SAMPLES] for name in ("source", "driving"))
+        return draw_samples(source, driving, self._reconstruct(variables, source, driving))
+
+
+def draw_samples(source: np.ndarray, driving: np.ndarray, generation: Generation) -> np.ndarray:
+    """A contact sheet with a row for each pair: the frames with their keypoints, the result, masks and occlusion.
+
+    Args:
+      source, driving: uint8 [B, H, W, 3].
+      generation: the model's reconstruction of driving from source.
+
+    Returns:
+      uint8 [H', W', 3].
+    """
+    result = jax.device_get(generation)
+    size = max(_LEAST_CELL_PX, source.shape[1])
+    rows = [
+        [
+            draw_keypoints(source[i], result.source_motion.keypoints[i], result.source_motion.affine[i], size=size),
+            draw_keypoints(driving[i], result.driving_motion.keypoints[i], result.driving_motion.affine[i], size=size),
+            result.prediction[i],
+            result.deformed[i],
+            draw_masks(result.dense.mask[i], size),
+            draw_occlusion(result.dense.occlusion[i], size),
+        ]
+        for i in range(len(source))
+    ]
+    return contact_sheet(rows, column_labels=COLUMNS, cell_px=size)
+
+
+def save_picture(workdir: str | os.PathLike, step: int, picture: np.ndarray) -> None:
+    """Write `WORKDIR/samples/STEP.png`, whole or not at all."""
+    folder = Path(workdir) / SAMPLES_FOLDER
+    folder.mkdir(exist_ok=True)
+    temporary = folder / f".{step}.{os.getpid()}.png"
+    Image.fromarray(picture).save(temporary)
+    os.replace(temporary, folder / f"{step:07d}.png")

@@ -1,0 +1,112 @@
+"""A run's config on disk: `WORKDIR/config.json`, all that is needed to build the run's model again."""
+
+import json
+import os
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from motion_transformer_jax.configs import base
+from motion_transformer_jax.errors import UserError
+
+CONFIG_FILE = "config.json"
+
+# What the saved weights, the optimizer's state or the order of the data hang on. Everything else (learning rates, loss
+# weights, durations, logging, paths) may change when a run goes on.
+FIXED_FIELDS = (
+    "seed",
+    "model",
+    "transformer",
+    "dense_motion",
+    "generator",
+    "background",
+    "perceptual.weights",
+    "optimizer.clip_motion_estimator",
+    "optimizer.clip_generator",
+    "optimizer.clip_background",
+    "optimizer.ema_decay",
+    "data.kind",
+    "data.by_identity",
+    "data.repeats",
+    "data.worker_count",
+    "data.puppet_identities",
+    "data.puppet_clips",
+    "data.puppet_frames",
+    "train.batch_size",
+)
+
+
+def save_config(folder: str | os.PathLike, config: ConfigDict) -> None:
+    """Write the config to `folder/config.json`, whole or not at all."""
+    path = Path(folder) / CONFIG_FILE
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
+    os.replace(temporary, path)
+
+
+def load_config(folder: str | os.PathLike) -> ConfigDict:
+    """The locked config of the run in `folder`; fields that are newer than the run have their defaults.
+
+    Raises:
+      UserError: when the folder or its config.json is missing, or config.json is no config of this project.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"no folder {folder}; expected the folder of a training run, what train had as --workdir")
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        raise UserError(
+            f"no {CONFIG_FILE} in {folder}; expected the folder of a training run, what train had as --workdir"
+        )
+    try:
+        values = json.loads(path.read_text())
+        config = base.get_config().lock()
+        config.update(_tuples(values))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path} cannot be read ({error}); restore it or train into another --workdir") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).strip("'\"").split())
+        raise UserError(f"{path} is no config of this version ({reason}); restore it or train again") from error
+    return config
+
+
+def config_changes(saved: ConfigDict, config: ConfigDict) -> dict[str, tuple]:
+    """Fields that differ: {"train.num_steps": (saved value, new value)}."""
+    old, new = _flatten(saved.to_dict()), _flatten(config.to_dict())
+    return {name: (old.get(name), new[name]) for name in new if old.get(name) != new[name]}
+
+
+def check_resumable(folder: str | os.PathLike, saved: ConfigDict, config: ConfigDict) -> None:
+    """Refuse to go on with the run in `folder` under a config that its checkpoints do not fit.
+
+    Raises:
+      UserError: names each field of FIXED_FIELDS that differs, with both values and the flags that mend it.
+    """
+    changes = {
+        name: values
+        for name, values in config_changes(saved, config).items()
+        if any(name == field or name.startswith(field + ".") for field in FIXED_FIELDS)
+    }
+    if not changes:
+        return
+    listed = ", ".join(f"{name}={new!r} but the run was started with {old!r}" for name, (old, new) in changes.items())
+    flags = " ".join(f"--config.{name}={_as_flag(old)}" for name, (old, _) in changes.items())
+    raise UserError(f"{folder} cannot be resumed: {listed}; choose another --workdir or pass {flags}")
+
+
+def _as_flag(value):
+    return f"'{value}'" if isinstance(value, (tuple, str)) else value
+
+
+def _flatten(tree: dict, prefix: str = "") -> dict:
+    flat = {}
+    for key, value in tree.items():
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _tuples(value):
+    """JSON has lists only; configs have tuples only."""
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,67 @@
+"""A config's mistakes are all reported at once, in one line."""
+
+import pytest
+
+from motion_transformer_jax.configs import demo
+from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.training.config_check import validate_config
+
+
+def test_a_good_config_passes():
+    validate_config(demo.get_config("debug"), device_count=8)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model.image_size": 36}, "model.image_size=36 is not a multiple of 8 .* take 32 or 40"),
+        ({"transformer.backbone": "hrnet_w32", "model.image_size": 48}, "multiple of 32 .* take 32 or 64"),
+        ({"generator.num_down_blocks": 6}, r"multiple of 64 \(2\*\*generator.num_down_blocks=6\); take 64"),
+        ({"dense_motion.num_blocks": 5}, r"dense_motion.scale=0.5 is 16; expected a multiple of 32"),
+        ({"dense_motion.scale": 0.3}, "times dense_motion.scale=0.3 is 9.6"),
+        ({"dense_motion.scale": 0.0}, "expected a multiple"),
+        ({"transformer.heads": 3}, "transformer.dim=32 is not divisible by transformer.heads=3"),
+        ({"transformer.dim": 6, "transformer.heads": 2}, "dim=6 is not divisible by 4"),
+        ({"transformer.backbone": "resnet"}, "transformer.backbone='resnet' is unknown; expected one of stem, hrnet"),
+        ({"transformer.position": "rotary"}, "transformer.position='rotary' is unknown"),
+        ({"background.kind": "blur"}, "background.kind='blur' is unknown"),
+        ({"background.kind": "affine", "background.num_blocks": 6}, "too small for background.num_blocks=6"),
+        ({"animate.mode": "fast"}, "animate.mode='fast' is unknown"),
+        ({"dtype": "float16"}, "dtype='float16' is unknown; expected one of float32, bfloat16"),
+        ({"model.num_keypoints": 0}, "model.num_keypoints=0 is too small; expected 1 or more"),
+        ({"train.batch_size": 12}, "train.batch_size=12 is not divisible by the 8 devices; take a multiple of 8"),
+        ({"train.log_every_steps": 0}, "train.log_every_steps=0 is too small"),
+        ({"loss.scales": (1.0, 0.01)}, "has 0 px, too few for relu2_1"),
+        ({"loss.scales": ()}, "loss.scales=.* is not a tuple of numbers"),
+        ({"loss.perceptual": (1.0,)}, "is not a tuple of 5 weights"),
+        ({"optimizer.b1": 1.0}, r"optimizer.b1=1.0 is not in \[0, 1\)"),
+        ({"optimizer.gamma": 0.0}, "optimizer.gamma=0.0"),
+        ({"optimizer.learning_rate_generator": float("nan")}, "learning_rate_generator=nan"),
+        ({"optimizer.milestones_epochs": (90, 60)}, "not a rising tuple"),
+        ({"data.kind": "folder"}, "data.folder is empty; pass --config.data.folder=DIR"),
+        ({"data.kind": "folder", "data.folder": "/no/such"}, "no folder data.folder=/no/such"),
+        ({"perceptual.weights": "imagenet", "perceptual.path": "/no/vgg.pth"}, "no file perceptual.path=/no/vgg.pth"),
+    ],
+)
+def test_each_mistake_is_named(changes, message):
+    config = demo.get_config("debug")
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(UserError, match=message) as error:
+        validate_config(config, device_count=8)
+    assert "\n" not in str(error.value)
+
+
+def test_all_mistakes_at_once():
+    config = demo.get_config("debug")
+    config.transformer.backbone = "resnet"
+    config.optimizer.b2 = -1.0
+    config.train.batch_size = 3
+    config.data.kind = "folder"
+    with pytest.raises(UserError, match=r"backbone.*; optimizer.b2.*; train.batch_size.*; data.folder"):
+        validate_config(config, device_count=2)
+
+
+def test_data_may_be_left_out():
+    config = demo.get_config("debug")
+    config.data.kind = "folder"
+    validate_config(config, need_data=False)
