@@ -8,7 +8,7 @@ import sys
 from motion_transformer_jax.cli import Parser, parse_config, run_command
 
 
-def main(argv: list[str]) -> int | None:
+def main(argv: list[str]) -> None:
     """Parse the arguments and train."""
     parser = Parser("train", description="Train a model; the same command goes on where the run stopped.")
     parser.add_argument(
@@ -23,7 +23,7 @@ def main(argv: list[str]) -> int | None:
 
     from motion_transformer_jax.training.loop import train_and_evaluate  # slow to import, and not needed for --help
 
-    return train_and_evaluate(config, arguments.workdir)
+    train_and_evaluate(config, arguments.workdir)
 
 
 if __name__ == "__main__":

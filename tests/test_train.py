@@ -14,7 +14,7 @@ DEMO = f"{configs.__path__[0]}/demo.py"
 
 def test_makes_one_call(monkeypatch):
     calls = []
-    monkeypatch.setattr(loop, "train_and_evaluate", lambda config, workdir: calls.append((config, workdir)))
+    monkeypatch.setattr(loop, "train_and_evaluate", lambda config, workdir: calls.append((config, workdir)) or "state")
     argv = ["--config", f"{DEMO}:debug", "--config.train.batch_size=32", "--workdir=runs/x", "--config.seed", "3"]
     assert run_command(train.main, argv) == 0
     ((config, workdir),) = calls

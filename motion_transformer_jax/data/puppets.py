@@ -14,18 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from motion_transformer_jax.data.puppet_body import (
-    HEAD_SOLID,
-    OWN_SOLIDS,
-    assemble,
-    hiding_depth,
-    sample_puppet,
-)
-from motion_transformer_jax.data.puppet_drawing import Solids, draw_shadow, draw_solids, surface
+from motion_transformer_jax.data.puppet_body import HEAD_SOLID, assemble, visible_joints
+from motion_transformer_jax.data.puppet_drawing import Solids, draw_shadow, draw_solids
 from motion_transformer_jax.data.puppet_head import HeadPaint
+from motion_transformer_jax.data.puppet_identity import Puppet, sample_puppet
 from motion_transformer_jax.data.puppet_motion import MOTIONS, sample_pose
 from motion_transformer_jax.data.puppet_scenery import Scenery, sample_scenery
-from motion_transformer_jax.data.puppet_skeleton import BONES, GROUND, JOINTS, create_skeleton
+from motion_transformer_jax.data.puppet_skeleton import BONES, GROUND, JOINTS, Skeleton, create_skeleton
+from motion_transformer_jax.errors import UserError
 
 __all__ = ["BONES", "JOINTS", "MOTIONS", "PuppetClip", "PuppetVideos", "write_puppets"]
 
@@ -45,14 +41,13 @@ class PuppetClip:
 
 @dataclasses.dataclass(frozen=True)
 class _Scene:
-    """What one clip shows: everything but the pixels."""
+    """What one clip shows: everything but the pixels of the puppet."""
 
+    puppet: Puppet
+    skeleton: Skeleton
     solids: Solids
     names: list[str]
     paints: list
-    head_axes: np.ndarray
-    joints: np.ndarray  # [T, J, 3] scene units
-    hiding_depth: float
     scenery: Scenery
     background: np.ndarray | None  # [S, S, 3] where it stands still
 
@@ -147,12 +142,10 @@ class PuppetVideos:
             drift = self.pan * float(np.sin(2 * np.pi * t / (_PAN_SECS * self.fps)))
             canvas = scene.scenery.draw(self.size, drift)
         paints = [
-            dataclasses.replace(paint, axes=scene.head_axes[t])
-            if isinstance(paint, HeadPaint)
-            else paint
+            dataclasses.replace(paint, axes=scene.skeleton.head[t]) if isinstance(paint, HeadPaint) else paint
             for paint in scene.paints
         ]
-        draw_shadow(canvas, float(scene.joints[t, JOINTS.index("pelvis"), 0]), GROUND, 0.34)
+        draw_shadow(canvas, float(scene.skeleton.joints["pelvis"][t, 0]), GROUND, 0.34)
         draw_solids(canvas, scene.solids.at(t), paints)
         return (np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8)
 
@@ -166,10 +159,11 @@ class PuppetVideos:
             IndexError: there is no such clip.
         """
         scene = self._scene(index)
-        pixels = (scene.joints[..., :2] + 1) * (self.size / 2) - 0.5
+        places = np.stack([scene.skeleton.joints[joint][:, :2] for joint in JOINTS], 1)
+        pixels = (places + 1) * (self.size / 2) - 0.5  # the scene ends at the frame's edges
         joints = (2 * pixels / (self.size - 1) - 1).astype(np.float32)
         inside = ((pixels >= -0.5) & (pixels <= self.size - 0.5)).all(-1)
-        return joints, inside & _unhidden(scene)
+        return joints, inside & visible_joints(scene.puppet, scene.skeleton, scene.solids, scene.names)
 
     def _check(self, index: int) -> tuple[int, int]:
         if not 0 <= index < len(self):
@@ -194,9 +188,7 @@ def _motion(seed: int, identity: int, clip: int) -> str:
 
 # The frames of a clip share a scene: posing and background cost more than a small frame.
 @functools.lru_cache(maxsize=64)
-def _create_scene(
-    seed: int, identity: int, clip: int, num_frames: int, size: int, fps: float, still: bool
-) -> _Scene:
+def _create_scene(seed: int, identity: int, clip: int, num_frames: int, size: int, fps: float, still: bool) -> _Scene:
     puppet = sample_puppet(np.random.default_rng([seed, identity, 0]))
     rng = np.random.default_rng([seed, identity, 2, clip])
     scenery = sample_scenery(rng)
@@ -206,53 +198,43 @@ def _create_scene(
     radius, core = (puppet.build.head_radius * part for part in HEAD_SOLID)
     head = HeadPaint(puppet.look, radius, core, skeleton.head[0])
     paints = [head if key == "head" else puppet.textures[key] for key in keys]
-    joints = np.stack([skeleton.joints[name] for name in JOINTS], 1)
     background = scenery.draw(size, 0.0) if still else None
-    reach = hiding_depth(puppet)
-    return _Scene(solids, names, paints, skeleton.head, joints, reach, scenery, background)
-
-
-def _unhidden(scene: _Scene) -> np.ndarray:
-    """Whether a solid of its own is in front at each joint, bool [T, J]."""
-    solids, (axes, lengths) = scene.solids, scene.solids.projected_axes()
-    offset = scene.joints[:, :, None, :2] - solids.start[:, None, :, :2]
-    ux, uy = axes[:, None, :, 0], axes[:, None, :, 1]
-    distance, z, _, _ = surface(
-        offset[..., 0] * uy - offset[..., 1] * ux,
-        offset[..., 0] * ux + offset[..., 1] * uy,
-        lengths[:, None],
-        np.moveaxis(solids.radius, -1, 0)[:, :, None],
-        np.moveaxis(solids.width, -1, 0)[:, :, None],
-        solids.slope[:, None],
-        (solids.start[:, None, :, 2], solids.end[:, None, :, 2]),
-    )
-    z = np.where(distance < 0, z, -np.inf)
-    front = z.argmax(-1)
-    own = np.array([[name in OWN_SOLIDS[joint] for name in scene.names] for joint in JOINTS])
-    paired = np.array([joint.endswith(("shoulder", "hip")) for joint in JOINTS])
-    close = z.max(-1) - scene.joints[..., 2] < scene.hiding_depth
-    return own[np.arange(len(JOINTS)), front] & (close | ~paired)
+    return _Scene(puppet, skeleton, solids, names, paints, scenery, background)
 
 
 def write_puppets(folder: str | os.PathLike, *videos: PuppetVideos) -> list[Path]:
-    """Writes clips as folder/SPLIT/NAME.mp4, and beside each NAME.npz: `joints` and `visible`.
+    """Writes clips as folder/SPLIT/NAME.mp4, and beside each NAME.npz: its `joints` and `visible`.
 
     Args:
-        folder: made where it is missing.
-        videos: collections; each goes to the folder of its split.
+        folder: Made where it is missing.
+        videos: Collections; each goes to the folder of its split.
 
     Returns:
         The paths of the videos.
+
+    Raises:
+        UserError: The folder cannot be made or written to.
     """
+    # Drawing needs no codec.
     from motion_transformer_jax.data.video_writer import write_video
 
     paths = []
     for collection in videos:
         target = Path(folder) / collection.split
-        target.mkdir(parents=True, exist_ok=True)
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot make the folder {target}: {error.strerror}; choose another") from None
         for clip in collection:
             path = target / f"{clip.name}.mp4"
             write_video(path, clip.frames, fps=collection.fps)
-            np.savez_compressed(path.with_suffix(".npz"), joints=clip.joints, visible=clip.visible)
+            _write_annotations(path.with_suffix(".npz"), clip)
             paths.append(path)
     return paths
+
+
+def _write_annotations(path: Path, clip: PuppetClip) -> None:
+    part = path.with_name(f".{path.name}.part")
+    with part.open("wb") as file:
+        np.savez_compressed(file, joints=clip.joints, visible=clip.visible)
+    part.replace(path)

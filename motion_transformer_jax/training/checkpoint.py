@@ -21,6 +21,7 @@ from ml_collections import ConfigDict
 from orbax.checkpoint import checkpoint_managers
 
 from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.models.animation_model import create_animation_model
 from motion_transformer_jax.training.saved_config import load_config
 
 CHECKPOINTS_FOLDER = "checkpoints"
@@ -36,7 +37,7 @@ class CheckpointStore:
 
     def __init__(self, workdir: str | os.PathLike, *, keep_last: int):
         self._folder = Path(workdir).absolute() / CHECKPOINTS_FOLDER
-        self._manager = _open(self._folder, keep_last=keep_last)
+        self._manager = _open(self._folder, keep_last=keep_last, writing=True)
 
     def __enter__(self):
         return self
@@ -106,15 +107,12 @@ class CheckpointStore:
         self._manager.close()
 
 
-def load_variables(
-    folder: str | os.PathLike, *, step: int | str | None = None, expected: Any = None
-) -> tuple[ConfigDict, dict]:
+def load_variables(folder: str | os.PathLike, *, step: int | str | None = None) -> tuple[ConfigDict, dict]:
     """A run's config and trained variables, for inference.
 
     Args:
       folder: the run's folder (train's --workdir).
       step: a step's number; "best", the one with the lowest validation L1; None, the newest.
-      expected: {"params": ..., "batch_stats": ...} of arrays or shapes that the variables must match; None: any.
 
     Returns:
       (config, {"params": ..., "batch_stats": ...}), arrays on the default device. The parameters are the moving
@@ -126,7 +124,7 @@ def load_variables(
     config = load_config(folder)
     checkpoints = Path(folder).absolute() / CHECKPOINTS_FOLDER
     _require_complete_step(checkpoints)
-    manager = _open(checkpoints, read_only=True)
+    manager = _open(checkpoints, writing=False)
     try:
         step = _choose_step(manager, checkpoints, step)
         saved = _saved_tree(manager, step, checkpoints / str(step))
@@ -147,22 +145,26 @@ def load_variables(
     finally:
         manager.close()
     variables = {"params": restored[params], "batch_stats": restored["batch_stats"]}
-    if expected is not None:
-        _check_tree(checkpoints / str(step), variables, expected)
+    _check_tree(checkpoints / str(step), variables, variable_shapes(config))
     return config, variables
 
 
-def _open(folder: Path, *, keep_last: int = 1, read_only: bool = False) -> ocp.CheckpointManager:
+def variable_shapes(config: ConfigDict) -> dict:
+    """Shapes of the model's variables {"params": ..., "batch_stats": ...}; nothing is computed."""
+    model, size = create_animation_model(config), config.model.image_size
+    image = jax.ShapeDtypeStruct((1, size, size, 3), np.float32)
+    return jax.eval_shape(model.init, jax.random.key(0), image, image)
+
+
+def _open(folder: Path, *, keep_last: int = 1, writing: bool) -> ocp.CheckpointManager:
     best = checkpoint_managers.BestN(get_metric_fn=lambda metrics: -metrics[BEST_METRIC], n=1)
     policy = checkpoint_managers.AnyPreservationPolicy([checkpoint_managers.LatestN(keep_last), best])
     options = ocp.CheckpointManagerOptions(
-        save_interval_steps=0 if read_only else 1,
         best_fn=lambda metrics: metrics[BEST_METRIC],
         best_mode="min",
         preservation_policy=policy,
-        read_only=read_only,
-        create=not read_only,
-        cleanup_tmp_directories=not read_only,
+        create=writing,
+        cleanup_tmp_directories=writing,
     )
     handlers = {"state": ocp.PyTreeCheckpointHandler(), "progress": ocp.JsonCheckpointHandler()}
     return ocp.CheckpointManager(folder, options=options, item_handlers=handlers)

@@ -6,25 +6,27 @@ WORKDIR/config.json, parameters.txt, metrics.jsonl, samples/STEP.png, checkpoint
 import dataclasses
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+import optax
 from clu import parameter_overview
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from motion_transformer_jax.data.pairs import PairSource, create_pair_iterator, create_videos, validation_pairs
 from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.models.vgg import random_vgg19
+from motion_transformer_jax.torch_io.vgg import load_imagenet_vgg19
 from motion_transformer_jax.training.checkpoint import CHECKPOINTS_FOLDER, CheckpointStore
 from motion_transformer_jax.training.config_check import validate_config
 from motion_transformer_jax.training.durations import Durations, create_durations
 from motion_transformer_jax.training.metrics import MetricWindow, MetricWriter
 from motion_transformer_jax.training.optimizer import create_optimizer
 from motion_transformer_jax.training.parallel import create_mesh, replicate, shard_batch
-from motion_transformer_jax.training.perceptual_weights import load_vgg19
 from motion_transformer_jax.training.progress import Progress, StopSignals
 from motion_transformer_jax.training.samples import Validation, save_picture
 from motion_transformer_jax.training.saved_config import check_resumable, config_changes, load_config, save_config
@@ -54,11 +56,12 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
     validate_config(config, device_count=jax.device_count())
     workdir = _make_workdir(workdir)
     mesh = create_mesh()
+    vgg_params = replicate(load_vgg19(config), mesh)
     data = _open_data(config)
     durations = create_durations(config, pairs_per_epoch=data.pairs_per_epoch)
     total_steps, train = durations.total_steps, config.train
-    optimizer = create_optimizer(config, milestone_steps=durations.milestone_steps)
-    train_step = create_train_step(config, optimizer, mesh, replicate(load_vgg19(config), mesh))
+    optimizer = create_configured_optimizer(config, milestone_steps=durations.milestone_steps)
+    train_step = create_train_step(config, optimizer, mesh, vgg_params)
     validation = Validation(config, mesh, data.validation)
 
     def is_due(step: int, every: int) -> bool:
@@ -106,6 +109,32 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
         stop.raise_received()
     logger.info("trained for %d steps; checkpoints in %s", step, workdir / CHECKPOINTS_FOLDER)
     return state
+
+
+def create_configured_optimizer(config: ConfigDict, *, milestone_steps: Sequence[int]) -> optax.GradientTransformation:
+    """The config's optimizer, with its milestones in steps."""
+    optimizer = config.optimizer
+    parts = {"motion_estimator": "motion_estimator", "generator": "generator", "background_predictor": "background"}
+    return create_optimizer(
+        learning_rates={part: optimizer[f"learning_rate_{name}"] for part, name in parts.items()},
+        clip_norms={part: optimizer[f"clip_{name}"] or None for part, name in parts.items()},
+        milestones_steps=tuple(milestone_steps),
+        gamma=optimizer.gamma,
+        b1=optimizer.b1,
+        b2=optimizer.b2,
+    )
+
+
+def load_vgg19(config: ConfigDict) -> dict:
+    """Parameters of the VGG19 that the perceptual loss uses, up to its last weighted layer.
+
+    Raises:
+      UserError: as `load_imagenet_vgg19`.
+    """
+    num_taps = max((tap + 1 for tap, weight in enumerate(config.loss.perceptual) if weight > 0), default=1)
+    if config.perceptual.weights == "random":
+        return random_vgg19(0, num_taps=num_taps)
+    return load_imagenet_vgg19(config.perceptual.path, num_taps=num_taps)
 
 
 @dataclasses.dataclass

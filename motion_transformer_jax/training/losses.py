@@ -1,64 +1,144 @@
-"""The losses: named arrays in, unweighted float scalars out. Weights and sums live in `step.py`."""
+"""The losses: named arrays in, unweighted scalars out.
+
+Everything here is computed in float32 or better, whatever type comes in. Weights come from the
+config and are applied where the losses are summed, in the training step. The sums and means are
+those of the official code, so that its loss weights keep their meaning; FOMM's paper has the
+perceptual and equivariance losses in section 3.3, the mask losses are Motion Transformer's.
+"""
 
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from motion_transformer_jax.ops import affine
 from motion_transformer_jax.ops.coordinates import coordinate_grid
 
 
 def perceptual(
-    prediction: Sequence[Sequence[jax.Array]], driving: Sequence[Sequence[jax.Array]], *, tap_weights: Sequence[float]
+    prediction_features: Sequence[Sequence[jax.Array]],
+    driving_features: Sequence[Sequence[jax.Array]],
+    tap_weights: Sequence[float],
 ) -> jax.Array:
-    """Distance of feature pyramids (FOMM, section 3.3): a weighted sum of mean absolute differences.
+    """Perceptual loss over an image pyramid.
+
+    The sum over scales and taps of tap weight times mean absolute difference of the features. The
+    driving frame's features are constants: no gradient flows into them.
 
     Args:
-        prediction: for every scale, the network's taps [B, H, W, C].
-        driving: the same of the real frame; no gradient flows into it.
-        tap_weights: one weight for each tap; the sum over scales is unweighted.
+      prediction_features: for each scale of the pyramid, the features [B, h, w, C] at each tap of
+        the network, from the predicted frame.
+      driving_features: the same from the driving frame.
+      tap_weights: one weight per tap, the same at all scales.
+
+    Returns:
+      Scalar, 0 or more.
+
+    Raises:
+      ValueError: if numbers of scales or taps, or shapes, differ.
     """
-    total = 0.0
-    for predicted_taps, real_taps in zip(prediction, driving, strict=True):
-        for weight, predicted, real in zip(tap_weights, predicted_taps, real_taps, strict=True):
-            total += weight * _mean_absolute(predicted - jax.lax.stop_gradient(real))
+    total = jnp.zeros((), jnp.float32)
+    for predicted, real in zip(prediction_features, driving_features, strict=True):
+        for weight, a, b in zip(tap_weights, predicted, real, strict=True):
+            total += weight * _mean_absolute_difference(a, lax.stop_gradient(b))
     return total
 
 
-def equivariance_keypoints(driving: jax.Array, mapped: jax.Array) -> jax.Array:
-    """Keypoints of the driving frame against those of its warped copy, mapped back; both [B, K, 2]."""
-    return _mean_absolute(driving - mapped)
+def equivariance_keypoints(driving_keypoints: jax.Array, warped_keypoints: jax.Array) -> jax.Array:
+    """Keypoints must follow a known warp of the frame.
 
+    Args:
+      driving_keypoints: [B, K, 2], of the driving frame.
+      warped_keypoints: [B, K, 2], of the transformed driving frame, carried back by the warp.
 
-def equivariance_affine(driving: jax.Array, mapped: jax.Array) -> jax.Array:
-    """|I - inverse(driving) mapped|: the same for affines, both [B, K, 2, 2] (FOMM, equation 10)."""
-    product = affine.compose(affine.inverse(driving), mapped)
-    return _mean_absolute(jnp.eye(2, dtype=product.dtype) - product)
+    Returns:
+      Scalar: mean absolute difference over all coordinates.
 
-
-def background_mask(mask: jax.Array, *, has_background: bool) -> jax.Array:
-    """Pulls the background's mask to 1 and the keypoints' to 0; mask [B, h, w, K + 1], index 0 = background.
-
-    Without a background predictor the first keypoint's mask counts as background too, as in the official code.
+    Raises:
+      ValueError: if the shapes differ.
     """
-    num_background = 1 if has_background else 2
-    background = jnp.sum(mask[..., :num_background], axis=-1)
-    foreground = mask[..., num_background:]
-    num_keypoints = mask.shape[-1] - 1
-    return _mean_absolute(1 - background) + 10 / num_keypoints * _mean_absolute(foreground)
+    return _mean_absolute_difference(driving_keypoints, warped_keypoints)
+
+
+def equivariance_affine(driving_affine: jax.Array, warped_affine: jax.Array) -> jax.Array:
+    """Affines must follow a known warp of the frame.
+
+    The product of the inverse of the one with the other is held against the identity, which does
+    not let the affines shrink to zero as a plain difference would.
+
+    Args:
+      driving_affine: [B, K, 2, 2], of the driving frame.
+      warped_affine: [B, K, 2, 2]: the warp's Jacobian at the transformed frame's keypoints times
+        the affines of the transformed frame.
+
+    Returns:
+      Scalar: mean of |I - inverse(driving_affine) warped_affine| over all entries.
+
+    Raises:
+      ValueError: if the shapes differ.
+    """
+    _require_same_shape(driving_affine, warped_affine)
+    product = affine.compose(affine.inverse(_at_least_float32(driving_affine)), _at_least_float32(warped_affine))
+    return jnp.mean(jnp.abs(jnp.eye(2, dtype=product.dtype) - product))
+
+
+def background_mask(mask: jax.Array, *, num_keypoints: int, has_background: bool) -> jax.Array:
+    """Pull the background's mask to 1 and those of the keypoints to 0.
+
+    Without a background predictor the first keypoint's motion may serve as a second background:
+    masks 0 and 1 then count together as background.
+
+    Args:
+      mask: [B, h, w, K + 1], a softmax over the last axis; 0 = background.
+      num_keypoints: K.
+      has_background: whether the model has a background predictor.
+
+    Returns:
+      Scalar: mean |background - 1| + (10 / K) mean |foreground|.
+
+    Raises:
+      ValueError: if the mask has not K + 1 channels, or none is left for the foreground.
+    """
+    if mask.shape[-1] != num_keypoints + 1:
+        raise ValueError(f"mask has {mask.shape[-1]} channels; expected {num_keypoints} + 1")
+    first = 1 if has_background else 2
+    if num_keypoints < first:
+        raise ValueError(f"num_keypoints is {num_keypoints}; expected at least {first}")
+    mask = _at_least_float32(mask)
+    background, foreground = jnp.sum(mask[..., :first], axis=-1), mask[..., first:]
+    foreground_weight = 10.0 / num_keypoints
+    return jnp.mean(jnp.abs(background - 1)) + foreground_weight * jnp.mean(jnp.abs(foreground))
 
 
 def mask_concentration(mask: jax.Array) -> jax.Array:
-    """Spatial variance of every keypoint's mask, summed over keypoints, mean over the batch; mask [B, h, w, K + 1]."""
-    foreground = mask[..., 1:]
-    density = foreground / (jnp.sum(foreground, axis=(1, 2), keepdims=True) + 1e-8)
-    grid = coordinate_grid(*mask.shape[1:3], density.dtype)
-    centroid = jnp.einsum("bhwk,hwc->bkc", density, grid, precision="highest")
-    # A sum of squares, not a squared norm: a norm has no gradient at 0.
-    distance = jnp.sum(jnp.square(grid[None, :, :, None] - centroid[:, None, None]), axis=-1)
-    return jnp.sum(distance * density) / mask.shape[0]
+    """Pull each keypoint's mask together: its variance about its own centroid.
+
+    Args:
+      mask: [B, h, w, K + 1], not negative; 0 = background, which is left out.
+
+    Returns:
+      Scalar: squared distance to the centroid under each mask normalised to a sum of 1, in squared
+      units of [-1, 1]; summed over the K masks, averaged over the batch.
+    """
+    foreground = _at_least_float32(mask)[..., 1:]
+    foreground /= jnp.sum(foreground, axis=(1, 2), keepdims=True) + 1e-8
+    grid = coordinate_grid(*mask.shape[1:3], foreground.dtype)[None, :, :, None, :]
+    centroid = jnp.sum(foreground[..., None] * grid, axis=(1, 2), keepdims=True)
+    squared_distance = jnp.sum((grid - centroid) ** 2, axis=-1)
+    return jnp.mean(jnp.sum(squared_distance * foreground, axis=(1, 2, 3)))
 
 
-def _mean_absolute(difference: jax.Array) -> jax.Array:
-    return jnp.mean(jnp.abs(difference.astype(jnp.promote_types(difference.dtype, jnp.float32))))
+def _mean_absolute_difference(a: jax.Array, b: jax.Array) -> jax.Array:
+    _require_same_shape(a, b)
+    return jnp.mean(jnp.abs(_at_least_float32(a) - _at_least_float32(b)))
+
+
+def _require_same_shape(a: jax.Array, b: jax.Array) -> None:
+    """A loss that broadcasts by accident still trains, and badly."""
+    if a.shape != b.shape:
+        raise ValueError(f"shapes differ: {a.shape} and {b.shape}")
+
+
+def _at_least_float32(x: jax.Array) -> jax.Array:
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))

@@ -99,8 +99,10 @@ class MetricWriter:
         _drop_lines_after(path, step)
         self._file = path.open("a")
         if importlib.util.find_spec("tensorflow") is not None:
+            import tensorflow as tf
             from clu import metric_writers  # imports TensorFlow
 
+            tf.config.set_visible_devices([], "GPU")  # or it takes the memory that JAX needs
             self._tensorboard = metric_writers.SummaryWriter(str(Path(workdir) / TENSORBOARD_FOLDER))
 
     def __enter__(self):

@@ -1,61 +1,89 @@
-"""Adam with its own learning rate and clipping for every part of the model."""
-
-from collections.abc import Mapping, Sequence
+"""The optimizer of a whole model: one Adam, learning rate and clipping for each of its parts."""
 
 import jax
 import jax.numpy as jnp
 import optax
 
-# Top-level part of the parameters -> group with one learning rate and one clipping norm.
-GROUPS = {
+# The parts that have their own optimizer, by the top-level name in the parameter tree. Dense motion
+# belongs to the generator in the official code: one optimizer steps both.
+PART_OF = {
     "motion_estimator": "motion_estimator",
     "dense_motion": "generator",
     "generator": "generator",
-    "background_predictor": "background",
+    "background_predictor": "background_predictor",
 }
-
-
-def clip_by_total_norm(max_norm: float) -> optax.GradientTransformation:
-    """Scales gradients by min(1, max_norm / (total norm + 1e-6)), as PyTorch's `clip_grad_norm_` does."""
-
-    def clip(gradients, params=None):
-        del params
-        factor = jnp.minimum(1.0, max_norm / (optax.global_norm(gradients) + 1e-6))
-        return jax.tree.map(lambda g: g * factor.astype(g.dtype), gradients)
-
-    return optax.stateless(clip)
 
 
 def create_optimizer(
     *,
-    learning_rates: Mapping[str, float],
-    clip_norms: Mapping[str, float],
-    milestones_steps: Sequence[int],
+    learning_rates: dict[str, float],
+    clip_norms: dict[str, float | None],
+    milestones_steps: tuple[int, ...],
     gamma: float,
     b1: float,
     b2: float,
 ) -> optax.GradientTransformation:
-    """One Adam for each group of `GROUPS`, as the official code has one for each module.
+    """Adam for each part of the model, as in the official training.
 
     Args:
-        learning_rates: group -> rate before the first milestone.
-        clip_norms: group -> largest total gradient norm; 0: no clipping.
-        milestones_steps: updates after which all rates are multiplied by gamma.
+      learning_rates: for each part ("motion_estimator", "generator", "background_predictor").
+      clip_norms: for each part, the largest norm of its gradients taken together, clipped before
+        Adam sees them; absent or None: not clipped.
+      milestones_steps: at each of these numbers of finished steps every learning rate is
+        multiplied by `gamma`.
+      gamma: see above.
+      b1: decay of Adam's first moment (the papers: 0.5).
+      b2: decay of Adam's second moment (the papers: 0.999).
+
+    Returns:
+      A transformation of the parameter tree {"motion_estimator": ..., "dense_motion": ...,
+      "generator": ..., "background_predictor": ...}; any of these may be absent.
+
+    Raises:
+      ValueError: here, if a part is unknown; in `init`, if the tree has a part without a rate.
     """
-    decay = {step: gamma for step in milestones_steps}
+    unknown = (set(learning_rates) | set(clip_norms)) - set(PART_OF.values())
+    if unknown:
+        known = sorted(set(PART_OF.values()))
+        raise ValueError(f"unknown parts {sorted(unknown)}; expected some of {known}")
 
-    def group_optimizer(group: str) -> optax.GradientTransformation:
-        schedule = optax.piecewise_constant_schedule(learning_rates[group], decay)
+    def optimizer_of(part: str) -> optax.GradientTransformation:
+        schedule = _multi_step(learning_rates[part], milestones_steps, gamma)
         adam = optax.adam(schedule, b1=b1, b2=b2, eps=1e-8)
-        clip = clip_norms[group]
-        return optax.chain(clip_by_total_norm(clip), adam) if clip > 0 else adam
+        max_norm = clip_norms.get(part)
+        return adam if max_norm is None else optax.chain(_clip_by_total_norm(max_norm), adam)
 
-    def labels(params):
-        return {part: jax.tree.map(lambda _, g=GROUPS[part]: g, tree) for part, tree in params.items()}
+    def labels(params: dict) -> dict[str, str]:
+        missing = [name for name in params if PART_OF.get(name) not in learning_rates]
+        if missing:
+            raise ValueError(f"no learning rate for the parameters of {missing}")
+        return {name: PART_OF[name] for name in params}
 
-    return optax.partition({group: group_optimizer(group) for group in learning_rates}, labels)
+    return optax.partition({part: optimizer_of(part) for part in learning_rates}, labels)
 
 
-def update_ema(average, params, *, decay: float):
-    """decay × average + (1 - decay) × params, leaf by leaf."""
-    return jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, average, params)
+def ema_update(ema: optax.Params, params: optax.Params, decay: float) -> optax.Params:
+    """Exponential moving average, leaf by leaf: decay * ema + (1 - decay) * params."""
+    return jax.tree.map(lambda average, new: decay * average + (1 - decay) * new, ema, params)
+
+
+def _multi_step(learning_rate: float, milestones: tuple[int, ...], gamma: float) -> optax.Schedule:
+    """PyTorch's MultiStepLR, stepped once per update; a milestone given twice counts twice."""
+
+    def schedule(step: jax.Array) -> jax.Array:
+        passed = jnp.sum(step >= jnp.asarray(milestones, jnp.int32))
+        return learning_rate * gamma**passed
+
+    return schedule
+
+
+def _clip_by_total_norm(max_norm: float) -> optax.GradientTransformation:
+    """PyTorch's `clip_grad_norm_`; its 1e-6 sets it apart from `optax.clip_by_global_norm`."""
+
+    def clip(gradients: optax.Updates, params: optax.Params | None) -> optax.Updates:
+        del params
+        norm = jnp.sqrt(sum(jnp.sum(gradient**2) for gradient in jax.tree.leaves(gradients)))
+        scale = jnp.minimum(1.0, max_norm / (norm + 1e-6))
+        return jax.tree.map(lambda gradient: gradient * scale.astype(gradient.dtype), gradients)
+
+    return optax.stateless(clip)

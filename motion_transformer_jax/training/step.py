@@ -21,7 +21,7 @@ from motion_transformer_jax.ops import affine
 from motion_transformer_jax.ops.resize import antialias_downsample
 from motion_transformer_jax.ops.thin_plate import ThinPlate, sample_thin_plate, warp_image, warp_jacobian, warp_points
 from motion_transformer_jax.training import losses
-from motion_transformer_jax.training.optimizer import update_ema
+from motion_transformer_jax.training.optimizer import ema_update
 from motion_transformer_jax.training.parallel import DATA_AXIS, map_over_data
 from motion_transformer_jax.training.randomness import example_keys
 from motion_transformer_jax.training.state import TrainState
@@ -102,7 +102,7 @@ def _perceptual(config: ConfigDict, vgg_params: dict, prediction: jax.Array, dri
         pyramid = [antialias_downsample(image, scale, rounding="floor") for scale in config.loss.scales]
         return [vgg.apply({"params": vgg_params}, level) for level in pyramid]
 
-    return losses.perceptual(features(prediction), features(driving), tap_weights=weights)
+    return losses.perceptual(features(prediction), features(driving), weights)
 
 
 def _equivariance(config: ConfigDict, driving: Motion, warped: Motion, transform: ThinPlate) -> Metrics:
@@ -118,8 +118,9 @@ def _equivariance(config: ConfigDict, driving: Motion, warped: Motion, transform
 def _mask_losses(config: ConfigDict, generation: Generation) -> Metrics:
     mask, terms = generation.dense.mask, {}
     if config.loss.background_mask > 0:
-        has_background = config.background.kind != "none"
-        value = losses.background_mask(mask, has_background=has_background)
+        value = losses.background_mask(
+            mask, num_keypoints=config.model.num_keypoints, has_background=config.background.kind != "none"
+        )
         terms["background_mask"] = config.loss.background_mask * value
     if config.loss.mask_concentration > 0:
         terms["mask_concentration"] = config.loss.mask_concentration * losses.mask_concentration(mask)
@@ -167,7 +168,7 @@ def create_train_step(
         (total, (terms, batch_stats)), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)
         gradients = jax.lax.pmean(gradients, DATA_AXIS)
         metrics = jax.lax.pmean({"total": total, **terms}, DATA_AXIS)
-        metrics |= {f"gradient_norm/{part}": optax.global_norm(g) for part, g in gradients.items()}
+        metrics |= {f"gradient_norm/{part}": optax.tree.norm(g) for part, g in gradients.items()}
         return apply_gradients(config, optimizer, state, gradients, batch_stats), metrics
 
     mapped = map_over_data(step, mesh)
@@ -182,7 +183,7 @@ def apply_gradients(
     params = optax.apply_updates(state.params, updates)
     ema = state.ema_params
     if ema is not None:
-        ema = update_ema(ema, params, decay=config.optimizer.ema_decay)
+        ema = ema_update(ema, params, config.optimizer.ema_decay)
     return TrainState(state.step + 1, params, batch_stats, opt_state, ema)
 
 

@@ -49,9 +49,7 @@ def test_leading_axes_broadcast(dtype):
     result = affine.transform(matrix, vectors)
     assert result.shape == (2, 3, 4, 5, 2)
     assert result.dtype == dtype
-    np.testing.assert_allclose(
-        result[1, 2, 3, 4], matrix[1, 2, 0, 0] @ vectors[0, 0, 3, 4], atol=1e-6
-    )
+    np.testing.assert_allclose(result[1, 2, 3, 4], matrix[1, 2, 0, 0] @ vectors[0, 0, 3, 4], atol=1e-6)
     assert affine.inverse(matrix).dtype == dtype
 
 

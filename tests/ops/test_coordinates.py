@@ -43,9 +43,7 @@ def test_gaussian_heatmap_is_one_at_a_keypoint_on_a_pixel_centre():
     assert heatmaps[2, 2, 1] == 1
 
 
-points = hnp.arrays(
-    np.float32, (3, 2), elements=st.floats(-10, 10, width=32, allow_subnormal=False)
-)
+points = hnp.arrays(np.float32, (3, 2), elements=st.floats(-10, 10, width=32, allow_subnormal=False))
 
 
 @settings(max_examples=25, deadline=None)

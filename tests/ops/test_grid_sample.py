@@ -14,9 +14,7 @@ jitted_sample = jax.jit(grid_sample, static_argnames=("padding_mode", "align_cor
 @pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize("padding_mode", PADDING_MODES)
 @pytest.mark.parametrize("case", "abcd")
-def test_values_and_gradients_are_pytorchs(
-    case, padding_mode, align_corners, recorded, assert_close
-):
+def test_values_and_gradients_are_pytorchs(case, padding_mode, align_corners, recorded, assert_close):
     def sample(image, grid):
         return grid_sample(image, grid, padding_mode=padding_mode, align_corners=align_corners)
 
@@ -64,9 +62,7 @@ def test_linear_in_the_image(seed, padding_mode, align_corners):
     def sample(image):
         return jitted_sample(image, grid, padding_mode=padding_mode, align_corners=align_corners)
 
-    np.testing.assert_allclose(
-        sample(2 * first - 3 * second), 2 * sample(first) - 3 * sample(second), atol=2e-5
-    )
+    np.testing.assert_allclose(sample(2 * first - 3 * second), 2 * sample(first) - 3 * sample(second), atol=2e-5)
 
 
 @settings(max_examples=25, deadline=None)
@@ -147,6 +143,4 @@ def test_result_has_the_type_of_the_image_and_float32_weights():
 )
 def test_refuses(image, grid, padding_mode, message):
     with pytest.raises(ValueError, match=message):
-        grid_sample(
-            jnp.zeros(image), jnp.zeros(grid), padding_mode=padding_mode, align_corners=False
-        )
+        grid_sample(jnp.zeros(image), jnp.zeros(grid), padding_mode=padding_mode, align_corners=False)

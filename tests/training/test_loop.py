@@ -86,7 +86,7 @@ def evaluate(variables, batch):
 @pytest.fixture(autouse=True)
 def small_model(monkeypatch):
     """A model of a few numbers in place of the real one, which takes a minute to compile."""
-    monkeypatch.setattr(loop, "create_optimizer", lambda config, milestone_steps: optax.adam(1e-2))
+    monkeypatch.setattr(loop, "create_configured_optimizer", lambda config, milestone_steps: optax.adam(1e-2))
     monkeypatch.setattr(loop, "load_vgg19", lambda config: {})
     monkeypatch.setattr(loop, "create_train_state", create_train_state)
     monkeypatch.setattr(loop, "create_train_step", create_train_step)

@@ -78,6 +78,7 @@ def test_tensorboard_where_tensorflow_is_installed(tmp_path, monkeypatch):
 
     tensorflow = types.ModuleType("tensorflow")
     tensorflow.__spec__ = types.SimpleNamespace()
+    tensorflow.config = types.SimpleNamespace(set_visible_devices=lambda *a: calls.append(("visible", *a)))
     monkeypatch.setitem(sys.modules, "tensorflow", tensorflow)
     module = types.ModuleType("clu.metric_writers")
     module.SummaryWriter = SummaryWriter
@@ -87,6 +88,7 @@ def test_tensorboard_where_tensorflow_is_installed(tmp_path, monkeypatch):
         writer.write(5, {"a": 1.0})
         writer.write_picture(5, "samples", np.zeros((4, 6, 3), np.uint8))
     assert calls == [
+        ("visible", [], "GPU"),
         ("open", str(tmp_path / "tensorboard")),
         ("scalars", 5, {"a": 1.0}),
         ("flush",),
