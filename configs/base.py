@@ -65,6 +65,8 @@ def _model() -> ConfigDict:
             estimator="motion_transformer",  # the motion estimator
             image_size=256,  # pixels, square
             num_keypoints=10,
+            align_corners=False,  # of sampling; False: the official mix of conventions, which shrinks an unmoved
+            # image by a pixel of the flow field; True: corners everywhere, an unmoved image stays as it is
         )
     )
 

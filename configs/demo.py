@@ -15,6 +15,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config = base.get_config()
     config.name = "demo"
     config.model.image_size = 64
+    config.model.align_corners = True
     config.transformer.backbone = "stem"
     config.transformer.patch_size = 2
     config.transformer.dim = 96

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from motion_transformer_jax.models.background import BackgroundPredictor
 from motion_transformer_jax.models.blocks import Layers
 from motion_transformer_jax.models.dense_motion import DenseMotion, DenseMotionNetwork
-from motion_transformer_jax.models.generator import Generator, warp
+from motion_transformer_jax.models.generator import Generator
 from motion_transformer_jax.models.motion import Motion
 from motion_transformer_jax.models.motion_transformer import MotionTransformer
 
@@ -70,7 +70,7 @@ class AnimationModel(nn.Module):
         """The source, moved from its own motion to the driving motion."""
         dense = self.dense_motion(source, source_motion, driving_motion, background)
         prediction = self.generator.decode(source, features, dense)
-        return Generation(prediction, warp(source, dense.deformation), dense, source_motion, driving_motion)
+        return Generation(prediction, self.generator.warp(source, dense.deformation), dense, source_motion, driving_motion)
 
     def render(
         self, source: jax.Array, driving: jax.Array, source_motion: Motion, driving_motion: Motion
@@ -94,11 +94,12 @@ def create_animation_model(config: ConfigDict, *, train: bool = False, axis_name
     """
     dtype = None if config.dtype == "float32" else jnp.dtype(config.dtype)
     layers = Layers(dtype, train, axis_name)
+    sampling = {"align_corners": config.model.align_corners}
     has_background = config.background.kind != "none"
     return AnimationModel(
         motion_estimator=_create_motion_estimator(config, layers),
-        dense_motion=DenseMotionNetwork(**config.dense_motion, layers=layers),
-        generator=Generator(**config.generator, layers=layers),
+        dense_motion=DenseMotionNetwork(**config.dense_motion, **sampling, layers=layers),
+        generator=Generator(**config.generator, **sampling, layers=layers),
         background_predictor=BackgroundPredictor(**config.background, layers=layers) if has_background else None,
     )
 

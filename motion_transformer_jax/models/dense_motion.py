@@ -69,12 +69,14 @@ class DenseMotionNetwork(nn.Module):
 
     Attributes:
         scale: the flow field's size as a share of the image's.
+        align_corners: where [-1, 1] lies in sampling; False as in the official code, see `ops/coordinates.py`.
     """
 
     base_features: int
     max_features: int
     num_blocks: int
     scale: float
+    align_corners: bool
     layers: Layers
 
     @nn.compact
@@ -89,7 +91,7 @@ class DenseMotionNetwork(nn.Module):
         sparse_motion = jnp.concatenate([background_warp(background, b, h, w, warps.dtype), warps], axis=1)
         # All warps of an image in one gather: the candidates stand one above the other.
         deformed = grid_sample(
-            source, sparse_motion.reshape(b, num_warps * h, w, 2), padding_mode="zeros", align_corners=False
+            source, sparse_motion.reshape(b, num_warps * h, w, 2), padding_mode="zeros", align_corners=self.align_corners
         ).reshape(b, num_warps, h, w, channels)
         heatmap = self._heatmap(source_motion.keypoints, driving_motion.keypoints, h, w)
 

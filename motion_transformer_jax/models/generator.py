@@ -13,24 +13,12 @@ from motion_transformer_jax.ops.grid_sample import grid_sample
 from motion_transformer_jax.ops.resize import resize_bilinear
 
 
-def warp(features: jax.Array, deformation: jax.Array) -> jax.Array:
-    """Features [B, H, W, C] looked up at a deformation [B, h, w, 2], which is resized to H × W first."""
-    if deformation.shape[1:3] != features.shape[1:3]:
-        deformation = resize_bilinear(deformation, *features.shape[1:3])
-    return grid_sample(features, deformation, padding_mode="zeros", align_corners=False)
-
-
-def _resized_occlusion(features: jax.Array, occlusion: jax.Array) -> jax.Array:
-    if occlusion.shape[1:3] != features.shape[1:3]:
-        occlusion = resize_bilinear(occlusion, *features.shape[1:3])
-    return occlusion.astype(features.dtype)
-
-
 class Generator(nn.Module):
     """Encoder, bottleneck and decoder of the image generator.
 
     Attributes:
         skips: blend warped encoder features into the decoder, and the warped source into its output.
+        align_corners: where [-1, 1] lies in sampling; False as in the official code, see `ops/coordinates.py`.
     """
 
     base_features: int
@@ -38,6 +26,7 @@ class Generator(nn.Module):
     num_down_blocks: int
     num_bottleneck_blocks: int
     skips: bool
+    align_corners: bool
     layers: Layers
 
     def setup(self):
@@ -57,10 +46,15 @@ class Generator(nn.Module):
             features.append(block(features[-1]))
         return tuple(features)
 
+    def warp(self, features: jax.Array, deformation: jax.Array) -> jax.Array:
+        """Features [B, H, W, C] looked up at a deformation [B, h, w, 2], which is resized to H × W first."""
+        deformation = resize_bilinear(deformation, *features.shape[1:3], align_corners=self.align_corners)
+        return grid_sample(features, deformation, padding_mode="zeros", align_corners=self.align_corners)
+
     def decode(self, source: jax.Array, features: tuple[jax.Array, ...], motion: DenseMotion) -> jax.Array:
         """Warps the features (of `encode`) and decodes them: prediction [B, H, W, 3] in [0, 1]."""
-        warped = warp(features[-1], motion.deformation)
-        x = warped * _resized_occlusion(warped, motion.occlusion)
+        warped = self.warp(features[-1], motion.deformation)
+        x = warped * self._occlusion_for(warped, motion)
         for block in self.bottleneck:
             x = block(x)
         if self.skips:
@@ -69,12 +63,16 @@ class Generator(nn.Module):
         for i, block in enumerate(self.up):
             x = block(x)
             if self.skips:
-                x = self._blend(x, warp(features[-2 - i], motion.deformation), motion)
+                x = self._blend(x, self.warp(features[-2 - i], motion.deformation), motion)
         image = nn.sigmoid(self.final(x).astype(source.dtype))
         if self.skips:
-            image = self._blend(image, warp(source, motion.deformation), motion)
+            image = self._blend(image, self.warp(source, motion.deformation), motion)
         return image
 
     def _blend(self, x: jax.Array, warped: jax.Array, motion: DenseMotion) -> jax.Array:
-        occlusion = _resized_occlusion(warped, motion.occlusion)
+        occlusion = self._occlusion_for(warped, motion)
         return warped * occlusion + x * (1 - occlusion)
+
+    def _occlusion_for(self, features: jax.Array, motion: DenseMotion) -> jax.Array:
+        occlusion = resize_bilinear(motion.occlusion, *features.shape[1:3], align_corners=self.align_corners)
+        return occlusion.astype(features.dtype)

@@ -10,7 +10,9 @@ The coordinate convention of the whole project, stated here and nowhere else:
 - The models sample images with `grid_sample(..., align_corners=False)`, which puts -1 and 1 at the
   outer *edges* of the first and the last pixel. The two differ: warping by an unchanged grid
   shrinks the image by one pixel in all. The official code mixes them in this way and the published
-  weights were trained with the mix, so it stays.
+  weights were trained with the mix, so it stays the default. A model of one's own may choose
+  `model.align_corners = True`: sampling then puts -1 and 1 at centres too, and an unmoved image stays
+  as it is.
 - A deformation maps the driving frame to the source (a backward warp): at a driving pixel it holds
   the point of the source image that is shown there.
 - An affine is a 2x2 matrix that multiplies a column `(x, y)`:

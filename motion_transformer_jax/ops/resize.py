@@ -68,29 +68,33 @@ def _rows_under_kernel(image: jax.Array, size: int, stride: int, kept: int) -> j
     return jnp.stack([padded[:, i : i + last : stride] for i in range(size)], axis=2)
 
 
-def resize_bilinear(x: jax.Array, height: int, width: int) -> jax.Array:
-    """Bilinear resizing as PyTorch's `interpolate(align_corners=False)`; no blur in shrinking.
+def resize_bilinear(x: jax.Array, height: int, width: int, *, align_corners: bool) -> jax.Array:
+    """Bilinear resizing as PyTorch's `interpolate`; no blur in shrinking.
 
     Args:
       x: [B, H, W, C], floating.
       height: rows of the result.
       width: columns of the result.
+      align_corners: True keeps the centres of the corner pixels in place; False the image's outer edges.
 
     Returns:
       [B, height, width, C] in the type of x; x itself where the size is unchanged.
     """
     if x.shape[1:3] == (height, width):
         return x
-    rows = jnp.asarray(_bilinear_weights(x.shape[1], height), x.dtype)
-    columns = jnp.asarray(_bilinear_weights(x.shape[2], width), x.dtype)
+    rows = jnp.asarray(_bilinear_weights(x.shape[1], height, align_corners), x.dtype)
+    columns = jnp.asarray(_bilinear_weights(x.shape[2], width, align_corners), x.dtype)
     precision = lax.Precision.HIGHEST
     x = jnp.einsum("hH,bHWc->bhWc", rows, x, precision=precision)
     return jnp.einsum("wW,bhWc->bhwc", columns, x, precision=precision)
 
 
-def _bilinear_weights(size: int, new_size: int) -> np.ndarray:
+def _bilinear_weights(size: int, new_size: int, align_corners: bool) -> np.ndarray:
     """[new_size, size]: the two weights of each new sample, at the old positions they apply to."""
-    position = np.maximum((np.arange(new_size) + 0.5) * (size / new_size) - 0.5, 0.0)
+    if align_corners:
+        position = np.arange(new_size) * ((size - 1) / max(new_size - 1, 1))
+    else:
+        position = np.maximum((np.arange(new_size) + 0.5) * (size / new_size) - 0.5, 0.0)
     first = np.minimum(position.astype(np.int64), size - 1)
     second = np.minimum(first + 1, size - 1)
     weights = np.zeros((new_size, size))

@@ -76,9 +76,9 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
             StopSignals() as stop,
         ):
             while step < total_steps and stop.received is None:
-                batch = next(data.pairs)
-                with jax.transfer_guard("disallow"):  # only what is asked for crosses between host and devices
-                    state, metrics = train_step(state, shard_batch(batch, mesh))
+                batch = shard_batch(next(data.pairs), mesh)
+                with jax.transfer_guard("disallow"):  # nothing crosses between host and devices unasked
+                    state, metrics = train_step(state, batch)
                     step += 1
                     window.add(step, metrics)
                 progress.advance(metrics["total"])
@@ -91,9 +91,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
                     with progress.pause():
                         measured = validation.measure(state)
                     writer.write(step, measured)
-                    logger.info(
-                        "step %d: %s", step, ", ".join(f"{name} {value:.4f}" for name, value in measured.items())
-                    )
+                    _say("step %d: %s", step, ", ".join(f"{name} {value:.4f}" for name, value in measured.items()))
                 if is_due(step, train.picture_every_steps) and jax.process_index() == 0:
                     with progress.pause():
                         picture = validation.draw(state)
@@ -105,9 +103,9 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
                         window.check_finite(step)
                         store.save(step, state, {"pairs": data.pairs.get_state(), "window": window.save()}, measured)
     if stop.received is not None:
-        logger.info("stopped and saved at step %d of %d; the same command goes on from here", step, total_steps)
+        _say("stopped and saved at step %d of %d; the same command goes on from here", step, total_steps)
         stop.raise_received()
-    logger.info("trained for %d steps; checkpoints in %s", step, workdir / CHECKPOINTS_FOLDER)
+    _say("trained for %d steps; checkpoints in %s", step, workdir / CHECKPOINTS_FOLDER)
     return state
 
 
@@ -199,7 +197,7 @@ def _resume_or_start(
     saved_config = load_config(workdir)
     check_resumable(workdir, saved_config, config)
     for name, (old, new) in config_changes(saved_config, config).items():
-        logger.warning("%s is %r from here on; it was %r", name, new, old)
+        _say("%s is %r from here on; it was %r", name, new, old)
     sharding = NamedSharding(mesh, PartitionSpec())
     expected = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
@@ -216,6 +214,12 @@ def _write_config(workdir: Path, config: ConfigDict) -> None:
         save_config(workdir, config)
 
 
+def _say(message: str, *values) -> None:
+    """Log once, however many processes there are."""
+    if jax.process_index() == 0:
+        logger.info(message, *values)
+
+
 def _announce(
     config: ConfigDict, workdir: Path, state: TrainState, mesh: Mesh, step: int, durations: Durations
 ) -> None:
@@ -227,11 +231,11 @@ def _announce(
     counts = {part: parameter_overview.count_parameters(tree) for part, tree in sorted(state.params.items())}
     parts = ", ".join(f"{part} {count / 1e6:.2f} M" for part, count in counts.items())
     devices, batch_size = mesh.devices.size, config.train.batch_size
-    logger.info("%s on %d x %s, batch of %d", config.name, devices, mesh.devices.flat[0].device_kind, batch_size)
-    logger.info("parameters: %s; all in %s", parts, table)
+    _say("%s on %d x %s, batch of %d", config.name, devices, mesh.devices.flat[0].device_kind, batch_size)
+    _say("parameters: %s; all in %s", parts, table)
     epochs = durations.total_steps / durations.steps_per_epoch
-    logger.info("%s: steps %d to %d, %.3g epochs in all", workdir, step + 1, durations.total_steps, epochs)
+    _say("%s: steps %d to %d, %.3g epochs in all", workdir, step + 1, durations.total_steps, epochs)
     if config.perceptual.weights == "random":
-        logger.info("the perceptual loss uses a VGG19 with random weights (perceptual.weights)")
+        _say("the perceptual loss uses a VGG19 with random weights (perceptual.weights)")
     if step < durations.total_steps:
-        logger.info("the first step compiles: it can take minutes")
+        _say("the first step compiles: it can take minutes")

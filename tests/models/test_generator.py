@@ -76,6 +76,18 @@ def test_encoding_apart_equals_the_whole():
     np.testing.assert_allclose(parts.prediction, whole.prediction, atol=1e-6)
 
 
+@pytest.mark.parametrize(("align_corners", "largest_change"), [(True, 1e-6), (False, 0.5)])
+def test_unmoved_grid_keeps_the_image_only_with_aligned_corners(align_corners, largest_change):
+    config = vox256.get_config("debug")
+    config.model.align_corners = align_corners
+    model = create_animation_model(config)
+    source = jax.random.uniform(jax.random.key(0), (1, 32, 32, 3))
+    warped = model.bind({}).generator.warp(source, coordinate_grid(8, 8)[None])
+    change = jnp.abs(warped - source).max()
+    assert change <= largest_change
+    assert align_corners or change > 0.1
+
+
 def test_equal_motions_propose_no_motion():
     keypoints = jax.random.uniform(jax.random.key(0), (2, 5, 2), minval=-1)
     affine = jnp.eye(2) + 0.2 * jax.random.normal(jax.random.key(1), (2, 5, 2, 2))

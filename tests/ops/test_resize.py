@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -87,24 +89,29 @@ def test_antialias_downsample_refuses(scale, rounding, message):
 )
 def test_resize_bilinear_is_pytorchs(name, height, width, recorded, assert_close):
     x = recorded(f"interp_{name.split('_')[0]}_input")
-    resize = jax.jit(resize_bilinear, static_argnums=(1, 2))
+    resize = jax.jit(functools.partial(resize_bilinear, align_corners=False), static_argnums=(1, 2))
     assert_close(resize(x, height, width), recorded(f"interp_{name}"), 2e-6)
 
 
 def test_resize_bilinear_gradient_is_pytorchs(recorded, assert_close):
     """Runs without jit."""
-    _, pullback = jax.vjp(lambda x: resize_bilinear(x, 25, 31), recorded("interp_ins_input"))
+    _, pullback = jax.vjp(lambda x: resize_bilinear(x, 25, 31, align_corners=False), recorded("interp_ins_input"))
     (gradient,) = pullback(recorded("interp_up_cot"))
     assert_close(gradient, recorded("interp_ins_to25x31_dinput"), 2e-6)
 
 
 def test_resize_bilinear_to_the_same_size_returns_its_input():
     x = jnp.ones((1, 3, 5, 2))
-    assert resize_bilinear(x, 3, 5) is x
+    assert resize_bilinear(x, 3, 5, align_corners=False) is x
+
+
+def test_resize_bilinear_with_aligned_corners_keeps_a_coordinate_grid():
+    resized = resize_bilinear(coordinate_grid(5, 9)[None], 13, 4, align_corners=True)
+    np.testing.assert_allclose(resized[0], coordinate_grid(13, 4), atol=1e-6)
 
 
 def test_resize_bilinear_from_one_pixel_repeats_it():
-    np.testing.assert_array_equal(resize_bilinear(jnp.full((1, 1, 1, 1), 3.0), 2, 4), 3.0)
+    np.testing.assert_array_equal(resize_bilinear(jnp.full((1, 1, 1, 1), 3.0), 2, 4, align_corners=False), 3.0)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,61 @@
+import jax
+import numpy as np
+import pytest
+
+from motion_transformer_jax.configs import taichi256
+from motion_transformer_jax.data.puppets import PuppetVideos
+from motion_transformer_jax.models.vgg import random_vgg19
+from motion_transformer_jax.training.loop import create_configured_optimizer
+from motion_transformer_jax.training.parallel import create_mesh, replicate, shard_batch
+from motion_transformer_jax.training.state import create_train_state
+from motion_transformer_jax.training.step import create_train_step
+
+
+def train(num_devices: int, num_steps: int = 3):
+    """Three steps of the same global batches on so many devices: losses and the final state."""
+    config = taichi256.get_config("debug")
+    mesh = create_mesh(jax.devices()[:num_devices])
+    optimizer = create_configured_optimizer(config, milestone_steps=())
+    state = replicate(create_train_state(config, optimizer), mesh)
+    step = create_train_step(config, optimizer, mesh, random_vgg19(0, num_taps=2))
+    videos = PuppetVideos(
+        split="train", num_identities=8, clips_per_identity=1, num_frames=num_steps + 1, size=config.model.image_size
+    )
+    totals = []
+    for i in range(num_steps):
+        batch = {
+            "source": np.stack([videos.frame(j, i) for j in range(8)]),
+            "driving": np.stack([videos.frame(j, i + 1) for j in range(8)]),
+        }
+        state, metrics = step(state, shard_batch(batch, mesh))
+        totals.append(float(metrics["total"]))
+    return totals, jax.device_get(state)
+
+
+@pytest.fixture(scope="module")
+def one_device():
+    return train(1)
+
+
+def test_eight_devices_equal_one(one_device):
+    totals, state = one_device
+    totals8, state8 = train(8)
+    np.testing.assert_allclose(totals8, totals, rtol=1e-5)
+    assert state8.step == state.step == 3
+    for a, b in zip(jax.tree.leaves(state8.params), jax.tree.leaves(state.params), strict=True):
+        assert np.linalg.norm(a - b) <= 1e-5 * max(np.linalg.norm(b), 1e-2)
+
+
+def test_training_moves_every_part(one_device):
+    _, state = one_device
+    config = taichi256.get_config("debug")
+    start = create_train_state(config, create_configured_optimizer(config, milestone_steps=()))
+    for part, tree in state.params.items():
+        moved = [np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (tree, start.params[part])), strict=True)]
+        assert max(moved) > 1e-5, part
+
+
+def test_a_batch_is_split_over_the_devices():
+    mesh = create_mesh()
+    batch = shard_batch({"source": np.arange(16)}, mesh)
+    assert {shard.data.shape for shard in batch["source"].addressable_shards} == {(16 // len(jax.devices()),)}

@@ -1,0 +1,215 @@
+"""Training steps held to the official code's: losses, gradients and parameters, three steps in float64."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import traverse_util
+from parity import abstract_variables, rule_tensor, rule_variables
+
+from motion_transformer_jax.configs import taichi256, vox256
+from motion_transformer_jax.models.animation_model import create_animation_model
+from motion_transformer_jax.models.vgg import random_vgg19
+from motion_transformer_jax.ops.thin_plate import ThinPlate
+from motion_transformer_jax.torch_io.names import to_torch_layout, torch_names
+from motion_transformer_jax.torch_io.vgg import CONVOLUTION_INDICES
+from motion_transformer_jax.training.loop import create_configured_optimizer
+from motion_transformer_jax.training.state import TrainState, create_train_state
+from motion_transformer_jax.training.step import apply_gradients, compute_losses, estimate_frames, sample_warps
+
+LOSSES = {
+    "perceptual": "perceptual",
+    "equivariance_keypoints": "equivariance_value",
+    "equivariance_affine": "equivariance_jacobian",
+    "background_mask": "bg_mask_loss",
+    "mask_concentration": "fg_mask_concentration",
+}
+
+
+def reduced_config(module, image_size: int):
+    """The official experiment with the reductions of the recorded run."""
+    config = module.get_config()
+    config.model.image_size = image_size
+    config.transformer.depth = 4
+    config.generator.update(base_features=16, max_features=64, num_bottleneck_blocks=2)
+    config.dense_motion.update(base_features=16, max_features=64, num_blocks=3)
+    config.background.update(base_features=8, max_features=64, num_blocks=4)
+    config.loss.scales = (1.0, 0.5, 0.25) if image_size == 64 else (1.0, 0.5, 0.25, 0.125)
+    return config
+
+
+def rule_vgg(dtype) -> dict:
+    params = {}
+    for name, layer in jax.eval_shape(lambda: random_vgg19(0)).items():
+        index = CONVOLUTION_INDICES[int(name.removeprefix("conv_"))]
+        h, w, inputs, outputs = layer["kernel"].shape
+        kernel = rule_tensor(f"vgg.features.{index}.weight", (outputs, inputs, h, w)).transpose(2, 3, 1, 0)
+        bias = rule_tensor(f"vgg.features.{index}.bias", (outputs,))
+        params[name] = {"kernel": jnp.asarray(kernel, dtype), "bias": jnp.asarray(bias, dtype)}
+    return params
+
+
+@dataclasses.dataclass
+class Run:
+    """What some steps computed: per step the losses, and the first step's gradients and the last state, by name."""
+
+    losses: list[dict[str, float]]
+    gradients: dict[str, np.ndarray]
+    states: list[dict[str, np.ndarray]]
+
+
+def named(variables: dict) -> dict[str, np.ndarray]:
+    flat = traverse_util.flatten_dict(variables)
+    return {
+        ".".join(name): to_torch_layout(path, np.asarray(flat[path])) for path, name in torch_names(variables).items()
+    }
+
+
+def run_steps(config, official: dict, dtype, num_steps: int) -> Run:
+    model = create_animation_model(config, train=True)
+    template = abstract_variables(create_animation_model(config), config.model.image_size)
+    variables = jax.tree.map(lambda x: jnp.asarray(x, dtype), rule_variables(template, "train"))
+    optimizer = create_configured_optimizer(config, milestone_steps=())
+    state = TrainState(0, variables["params"], variables["batch_stats"], optimizer.init(variables["params"]))
+    source, driving = (jnp.asarray(np.float32(official[f"{n}_u8"]) / np.float32(255), dtype) for n in FRAMES)
+    weights = official["tps_control_params"][:, 0]
+    transform = ThinPlate(jnp.asarray(official["tps_theta"], dtype), jnp.asarray(weights, dtype))
+
+    @jax.jit
+    def step(state, vgg_params):
+        def loss(params):
+            variables = {"params": params, "batch_stats": state.batch_stats}
+            return compute_losses(config, model, variables, vgg_params, source, driving, transform)
+
+        (total, (terms, batch_stats)), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)
+        return apply_gradients(config, optimizer, state, gradients, batch_stats), {"total": total, **terms}, gradients
+
+    run, vgg_params = Run([], {}, []), rule_vgg(dtype)
+    for i in range(num_steps):
+        state, terms, gradients = step(state, vgg_params)
+        run.losses.append({name: float(value) for name, value in terms.items()})
+        run.states.append(named({"params": state.params, "batch_stats": state.batch_stats}))
+        if i == 0:
+            run.gradients = named({"params": gradients})
+    return run
+
+
+FRAMES = ("source", "driving")
+
+
+def norms_and_sums(arrays: dict, names) -> np.ndarray:
+    return np.array([[np.linalg.norm(arrays[n].ravel()), arrays[n].sum(dtype=np.float64)] for n in names])
+
+
+def assert_losses(run: Run, official: dict, rtol: float) -> None:
+    for i, terms in enumerate(run.losses):
+        expected = {n: official[f"step{i}_loss__{o}"] for n, o in LOSSES.items() if f"step{i}_loss__{o}" in official}
+        expected["total"] = official[f"step{i}_loss_total"]
+        assert terms.keys() == expected.keys()
+        for name, value in expected.items():
+            np.testing.assert_allclose(terms[name], value, rtol=rtol, err_msg=f"step {i}, {name}")
+
+
+@pytest.fixture(scope="module", params=["train_step_mtia", "train_step_mtia_vox128"])
+def float64_run(request, golden):
+    official = golden(request.param)
+    module, size = (vox256, 128) if "vox" in request.param else (taichi256, 64)
+    with jax.enable_x64(True):
+        return run_steps(reduced_config(module, size), official, np.float64, 3), official
+
+
+def test_losses_of_three_steps(float64_run):
+    run, official = float64_run
+    assert_losses(run, official, rtol=1e-5)
+
+
+def test_gradients_of_the_first_step(float64_run):
+    run, official = float64_run
+    keep = ~official["grad_is_zero"].astype(bool)
+    names = official["grad_names"].astype(str)[keep]
+    norms = norms_and_sums(run.gradients, names)[:, 0]
+    np.testing.assert_allclose(norms, official["grad_norm_sum"][keep, 0], rtol=1e-5)
+    recorded = [key for key in official if key.startswith("grad__")]
+    assert len(recorded) > 10
+    for key in recorded:
+        scale = np.abs(official[key]).max()
+        np.testing.assert_allclose(
+            run.gradients[key.removeprefix("grad__")], official[key], rtol=1e-5, atol=1e-6 * scale, err_msg=key
+        )
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_parameters_after(float64_run, steps):
+    run, official = float64_run
+    keep = ~official["param_grad_is_zero"].astype(bool)
+    names = official["param_names"].astype(str)[keep]
+    norms = norms_and_sums(run.states[steps - 1], names)[:, 0]
+    np.testing.assert_allclose(norms, official[f"param_after_{steps}_norm_sum"][keep, 0], rtol=1e-5)
+
+
+def test_running_statistics_after_three_steps(float64_run):
+    run, official = float64_run
+    norms = norms_and_sums(run.states[2], official["bn_names"].astype(str))[:, 0]
+    np.testing.assert_allclose(norms, official["bn_after_3_norm_sum"][:, 0], rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def float32_run(golden):
+    official = golden("train_step_mtia")
+    return run_steps(reduced_config(taichi256, 64), official, np.float32, 1), official
+
+
+def test_float32_losses(float32_run):
+    run, official = float32_run
+    assert_losses(run, official, rtol=2e-5)
+
+
+def test_float32_gradients(float32_run):
+    run, official = float32_run
+    keep = ~official["grad_is_zero"].astype(bool)
+    norms = norms_and_sums(run.gradients, official["grad_names"].astype(str)[keep])[:, 0]
+    np.testing.assert_allclose(norms, official["grad_norm_sum"][keep, 0], rtol=5e-2)
+
+
+def test_frames_at_once_leave_the_statistics_of_frames_in_turn():
+    config = vox256.get_config("debug")
+    model = create_animation_model(config, train=True)
+    frames = jax.random.uniform(jax.random.key(0), (3, 2, 32, 32, 3))
+    variables = create_animation_model(config).init(jax.random.key(1), frames[0], frames[1])
+    motions, at_once = estimate_frames(model, variables, frames)
+    in_turn = dict(variables)
+    for frame, motion in zip(frames, motions, strict=True):
+        alone, updated = model.apply(in_turn, frame, method="estimate", mutable=["batch_stats"])
+        in_turn["batch_stats"] = {**in_turn["batch_stats"], **updated["batch_stats"]}
+        np.testing.assert_allclose(motion.keypoints, alone.keypoints, atol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), at_once, in_turn["batch_stats"])
+
+
+def test_warps_depend_on_the_example_and_the_step_alone():
+    config = vox256.get_config("debug")
+
+    def sample(step: int, devices: int) -> ThinPlate:
+        mapped = jax.vmap(
+            lambda _: sample_warps(config, step, 4 // devices), axis_name="data", axis_size=devices, in_axes=0
+        )(jnp.zeros(devices))
+        return jax.tree.map(lambda x: np.asarray(x).reshape(4, *x.shape[2:]), mapped)
+
+    one, two, later = sample(0, 1), sample(0, 2), sample(1, 1)
+    np.testing.assert_array_equal(one.theta, two.theta)
+    np.testing.assert_array_equal(one.weights, two.weights)
+    assert not np.allclose(one.theta, later.theta)
+    assert not np.allclose(one.theta[0], one.theta[1])
+
+
+def test_moving_average_of_weights():
+    config = vox256.get_config("debug")
+    config.optimizer.ema_decay = 0.75
+    optimizer = create_configured_optimizer(config, milestone_steps=())
+    state = create_train_state(config, optimizer)
+    gradients = jax.tree.map(jnp.ones_like, state.params)
+    after = apply_gradients(config, optimizer, state, gradients, state.batch_stats)
+    expected = jax.tree.map(lambda a, b: 0.75 * a + 0.25 * b, state.params, after.params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-7), after.ema_params, expected)
+    assert after.inference_variables()["params"] is after.ema_params
