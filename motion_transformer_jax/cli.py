@@ -23,6 +23,7 @@ from motion_transformer_jax.errors import UserError
 
 COMMANDS = {
     "train": "train a model on videos or on procedural puppets",
+    "animate": "move the figure in an image as the one in a video moves",
 }
 
 _USAGE_ERROR = 2

@@ -1,0 +1,289 @@
+"""The animation engine: the source is encoded once, driving frames stream through the model in batches.
+
+All shapes that reach the compiler are fixed by the config and the batch size, so that everything is compiled once,
+whatever the length of the video. While the devices work on one batch, the host reads the next.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
+from typing import Any, Literal
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from motion_transformer_jax.data.image import resize_image
+from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.inference.retarget import movement_scale, nearest_frame, retarget
+from motion_transformer_jax.models.animation_model import AnimationModel, create_animation_model
+from motion_transformer_jax.models.motion import Motion
+from motion_transformer_jax.training.checkpoint import load_variables
+
+Mode = Literal["relative", "absolute"]
+Frames = Iterable[np.ndarray] | Callable[[], Iterable[np.ndarray]]
+
+
+@flax.struct.dataclass
+class SourceState:
+    """All that the model needs of a source image, on the device.
+
+    Attributes:
+        image: [1, S, S, 3] in [0, 1].
+        features: of the generator's encoder.
+        motion: Motion of the source, [1, K, 2].
+    """
+
+    image: jax.Array
+    features: tuple[jax.Array, ...]
+    motion: Motion
+
+
+@dataclass(frozen=True)
+class AnimatedFrame:
+    """One frame of the result and what it was made of, on the host.
+
+    Attributes:
+        image: uint8 [S, S, 3], the result.
+        driving: uint8 [S, S, 3], the driving frame at the model's size.
+        driving_motion: Motion of the driving frame, [1, K, 2].
+        motion: Motion that the result shows, [1, K, 2]: the driving motion, retargeted.
+        mask: float32 [h, w, K + 1], 0 = background.
+    """
+
+    image: np.ndarray
+    driving: np.ndarray
+    driving_motion: Motion
+    motion: Motion
+    mask: np.ndarray
+
+
+class Animator:
+    """Animates source images by driving videos with one trained model.
+
+    Frames are uint8 [H, W, 3] of any size; those of another size than the model's are cropped to a square and resized,
+    as `resize_image` does. Where a method takes *frames*, it takes anything that can be iterated, or a callable that
+    opens the video anew at each call, such as `lambda: read_frames(path)`: memory then does not grow with its length.
+
+    Attributes:
+        image_size: S, side of the model's images in pixels.
+        batch_size: Driving frames in a batch.
+        mode, adapt_scale: How motion is carried over where a call does not say.
+    """
+
+    def __init__(self, config: ConfigDict, variables: Any, *, batch_size: int | None = None):
+        """Prepares; nothing is compiled before it is used.
+
+        Args:
+            config: The config that the model was trained with.
+            variables: {"params": ..., "batch_stats": ...}.
+            batch_size: Driving frames in a batch; None: 4 on CPU, 16 on an accelerator.
+        """
+        self.image_size: int = config.model.image_size
+        self.batch_size = batch_size or (4 if jax.default_backend() == "cpu" else 16)
+        self.mode: Mode = config.animate.mode
+        self.adapt_scale: bool = config.animate.adapt_scale
+        model = create_animation_model(config)
+        variables = jax.device_put(variables, jax.local_devices()[0])
+        self._estimate = partial(_estimate, model, variables)
+        self._encode = partial(_encode, model, variables)
+        self._generate = partial(_generate, model, variables)
+
+    @classmethod
+    def load(
+        cls, folder: str | os.PathLike, *, step: int | str | None = None, batch_size: int | None = None
+    ) -> "Animator":
+        """The engine of a training run's checkpoint.
+
+        Args:
+            folder: The run's folder (train's --workdir).
+            step: A step's number; "best", the one with the lowest validation L1; None, the newest.
+            batch_size: As in the constructor.
+
+        Raises:
+            UserError: The folder is missing, empty, half-written, from another config, or lacks the step.
+        """
+        config, variables = load_variables(folder, step=step)
+        return cls(config, variables, batch_size=batch_size)
+
+    def encode_source(self, source: np.ndarray) -> SourceState:
+        """Encodes a source image, uint8 [H, W, 3]; the result serves any number of videos."""
+        image = self._fit(source)
+        motion = jax.tree.map(lambda x: x[:1], self._estimate(self._pad([image])))
+        return self._encode(image[None], motion)
+
+    def estimate_motions(self, frames: Frames) -> Iterator[Motion]:
+        """Streams each frame's Motion, [1, K, 2], on the host."""
+        for _, motion in self._one_batch_ahead(
+            (batch, self._estimate(self._pad(batch))) for batch in self._batches(frames)
+        ):
+            yield motion
+
+    def find_best_frame(self, source: np.ndarray | SourceState, frames: Frames) -> int:
+        """Index of the driving frame whose pose is nearest to the source's, place and size aside.
+
+        Raises:
+            UserError: There are no frames.
+        """
+        motions = list(self.estimate_motions(frames))
+        if not motions:
+            raise _no_frames()
+        driving = jax.tree.map(lambda *leaves: np.concatenate(leaves), *motions)
+        return nearest_frame(self._source_state(source).motion, driving)
+
+    def animate(
+        self,
+        source: np.ndarray | SourceState,
+        frames: Frames,
+        *,
+        mode: Mode | None = None,
+        adapt_scale: bool | None = None,
+        best_frame: int | Literal["auto"] = 0,
+    ) -> Iterator[np.ndarray]:
+        """Streams the result, uint8 [S, S, 3]; see `animate_with_details`."""
+        details = self.animate_with_details(source, frames, mode=mode, adapt_scale=adapt_scale, best_frame=best_frame)
+        return (frame.image for frame in details)
+
+    def animate_with_details(
+        self,
+        source: np.ndarray | SourceState,
+        frames: Frames,
+        *,
+        mode: Mode | None = None,
+        adapt_scale: bool | None = None,
+        best_frame: int | Literal["auto"] = 0,
+    ) -> Iterator[AnimatedFrame]:
+        """Streams the result with the motions and masks behind it, one frame for each driving frame, in their order.
+
+        The source and the frame that relative motion is measured against are looked at by the call itself, all else as
+        the frames are drawn.
+
+        Args:
+            source: uint8 [H, W, 3], or what `encode_source` gave.
+            frames: The driving video; uint8 [H, W, 3] each. With another `best_frame` than 0 it is read twice: a list
+                or a callable.
+            mode: "relative": the source's motion plus the driving change since one driving frame; "absolute": the
+                driving motion as it is. None: `self.mode`.
+            adapt_scale: Scale relative motion by the figures' size. None: `self.adapt_scale`.
+            best_frame: Index of the driving frame that relative motion is measured against, which should be in the
+                source's pose; "auto" looks for it with `find_best_frame`. Absolute mode does not look at it.
+
+        Raises:
+            UserError: There are no frames, or none with that index.
+            ValueError: Another mode; a frame is not uint8 [H, W, 3]; `frames` cannot be read twice but must be.
+        """
+        mode = self.mode if mode is None else mode
+        if mode not in ("relative", "absolute"):
+            raise ValueError(f'mode must be "relative" or "absolute", got {mode!r}')
+        source = self._source_state(source)
+        # Absolute motion does not depend on the initial frame, whichever it is.
+        initial, frames = self._initial_motion(source, frames, 0 if mode == "absolute" else best_frame)
+        scale = 1.0
+        if mode == "relative" and (self.adapt_scale if adapt_scale is None else adapt_scale):
+            scale = movement_scale(source.motion.keypoints[0], initial.keypoints[0])
+        return self._animate(source, frames, initial, scale, mode)
+
+    def _animate(
+        self, source: SourceState, frames: Frames, initial: Motion, scale: float, mode: Mode
+    ) -> Iterator[AnimatedFrame]:
+        def start(batch: list[np.ndarray]):
+            driving_motion = self._estimate(self._pad(batch))
+            motion = _retarget(source.motion, driving_motion, initial, scale, mode)
+            return batch, (driving_motion, motion, *self._generate(source, motion))
+
+        for driving, (driving_motion, motion, image, mask) in self._one_batch_ahead(map(start, self._batches(frames))):
+            yield AnimatedFrame(image[0], driving, driving_motion, motion, mask[0])
+
+    def _initial_motion(
+        self, source: SourceState, frames: Frames, best_frame: int | Literal["auto"]
+    ) -> tuple[Motion, Frames]:
+        """Motion of the initial frame, [1, K, 2], and the frames, which are still whole."""
+        stream = _open(frames)
+        if best_frame != 0 and stream is frames:
+            raise ValueError("with a best_frame other than 0 frames are read twice; pass a list or a callable")
+        if best_frame == "auto":
+            best_frame, stream = self.find_best_frame(source, stream), _open(frames)
+        skipped = sum(1 for _ in islice(stream, best_frame))
+        first = next(stream, None)
+        if first is None and not skipped:
+            raise _no_frames()
+        if first is None:
+            raise UserError(
+                f"there is no driving frame {best_frame}; the video has {skipped}, "
+                f"choose a best frame from 0 to {skipped - 1}"
+            )
+        motion = jax.tree.map(lambda x: x[:1], self._estimate(self._pad([self._fit(first)])))
+        return motion, chain([first], stream) if best_frame == 0 else frames
+
+    def _source_state(self, source: np.ndarray | SourceState) -> SourceState:
+        return source if isinstance(source, SourceState) else self.encode_source(source)
+
+    def _batches(self, frames: Frames) -> Iterator[list[np.ndarray]]:
+        stream = map(self._fit, _open(frames))
+        while batch := list(islice(stream, self.batch_size)):
+            yield batch
+
+    def _pad(self, batch: list[np.ndarray]) -> np.ndarray:
+        """One array of `batch_size` frames; the last stands in for those missing, so that nothing is compiled anew."""
+        return np.stack(batch + [batch[-1]] * (self.batch_size - len(batch)))
+
+    def _fit(self, frame: np.ndarray) -> np.ndarray:
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
+            raise ValueError(f"expected a frame uint8 [H, W, 3], got {frame.dtype} {list(frame.shape)}")
+        size = (self.image_size, self.image_size)
+        return frame if frame.shape[:2] == size else resize_image(frame, size)
+
+    @staticmethod
+    def _one_batch_ahead(started: Iterable[tuple[list[np.ndarray], Any]]) -> Iterator[tuple[np.ndarray, Any]]:
+        """Takes batches under way apart, (frame, [1, ...] results), each after the next one was started."""
+        waiting = None
+        for batch in chain(started, [None]):
+            if waiting is not None:
+                frames, results = waiting[0], jax.device_get(waiting[1])
+                for index, frame in enumerate(frames):
+                    yield frame, jax.tree.map(lambda x, i=index: x[i : i + 1], results)
+            waiting = batch
+
+
+def _open(frames: Frames) -> Iterator[np.ndarray]:
+    return iter(frames() if callable(frames) else frames)
+
+
+def _no_frames() -> UserError:
+    return UserError("there are no driving frames; expected a video of at least one")
+
+
+# The model is hashable by its fields: engines of one config share what was compiled.
+@partial(jax.jit, static_argnums=0)
+def _estimate(model: AnimationModel, variables: Any, frames: jax.Array) -> Motion:
+    return model.apply(variables, frames.astype(jnp.float32) / 255, method="estimate")
+
+
+@partial(jax.jit, static_argnums=0)
+def _encode(model: AnimationModel, variables: Any, image: jax.Array, motion: Motion) -> SourceState:
+    image = image.astype(jnp.float32) / 255
+    return SourceState(image, model.apply(variables, image, method="encode"), motion)
+
+
+@partial(jax.jit, static_argnames="mode")
+def _retarget(source: Motion, driving: Motion, initial: Motion, scale: float, mode: Mode) -> Motion:
+    return retarget(source, driving, initial, mode=mode, movement_scale=scale)
+
+
+@partial(jax.jit, static_argnums=0)
+def _generate(
+    model: AnimationModel, variables: Any, source: SourceState, motion: Motion
+) -> tuple[jax.Array, jax.Array]:
+    """Images uint8 [B, S, S, 3] and masks [B, h, w, K + 1] of one source in motions [B, K, 2]."""
+
+    count = motion.keypoints.shape[0]
+    sources = jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *x.shape[1:])), source)
+    # Without a background: its predictor compares two frames of one video, as in training; source and driving video do
+    # not share theirs. The official animation leaves it out too.
+    generation = model.apply(variables, sources.image, sources.features, sources.motion, motion, method="generate")
+    image = jnp.round(jnp.clip(generation.prediction, 0, 1) * 255).astype(jnp.uint8)
+    return image, generation.dense.mask

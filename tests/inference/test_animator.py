@@ -1,0 +1,236 @@
+"""The engine against the plain model; streaming, batches, best frame."""
+
+import jax
+import numpy as np
+import pytest
+from tiny_model import SIZE, random_frames, tiny_config, tiny_variables
+
+from motion_transformer_jax.data.image import resize_image
+from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.inference import animator as animator_module
+from motion_transformer_jax.inference.animator import Animator
+from motion_transformer_jax.inference.retarget import movement_scale, retarget
+from motion_transformer_jax.models.animation_model import create_animation_model
+
+BATCH = 4
+SOURCE = random_frames(1, seed=9)[0]
+DRIVING = random_frames(6)
+
+
+@pytest.fixture(scope="module")
+def animator():
+    return Animator(tiny_config(), tiny_variables(), batch_size=BATCH)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """The model on one frame, without the engine."""
+    model = create_animation_model(tiny_config())
+
+    @jax.jit
+    def estimate(image):
+        return model.apply(tiny_variables(), image[None] / 255, method="estimate")
+
+    @jax.jit
+    def generate(source, driving_motion):
+        source = source[None] / 255
+        source_motion = model.apply(tiny_variables(), source, method="estimate")
+        features = model.apply(tiny_variables(), source, method="encode")
+        return model.apply(tiny_variables(), source, features, source_motion, driving_motion, method="generate")
+
+    def animate(source, driving, *, mode, adapt_scale=False, best_frame=0):
+        source_motion, initial = estimate(source), estimate(driving[best_frame])
+        scale = movement_scale(source_motion.keypoints[0], initial.keypoints[0]) if adapt_scale else 1.0
+        for frame in driving:
+            motion = retarget(source_motion, estimate(frame), initial, mode=mode, movement_scale=scale)
+            yield generate(source, motion)
+
+    animate.estimate = estimate
+    animate.generate = generate
+    return animate
+
+
+def assert_same_frames(got, expected):
+    got, expected = np.stack(list(got)).astype(int), np.stack(list(expected)).astype(int)
+    assert got.shape == expected.shape
+    assert np.abs(got - expected).max() <= 1  # rounding to uint8 of floats that differ in the last digits
+    assert np.abs(got - expected).mean() < 0.01
+
+
+def mean_difference(frames, others):
+    return np.mean(np.abs(np.stack(list(frames)).astype(float) - np.stack(list(others))))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mode": "relative"},
+        {"mode": "absolute"},
+        {"mode": "relative", "adapt_scale": True},
+        {"mode": "relative", "best_frame": 3},
+    ],
+    ids=str,
+)
+def test_equals_the_plain_model(animator, plain, options):
+    details = list(animator.animate_with_details(SOURCE, DRIVING, **options))
+    expected = list(plain(SOURCE, DRIVING, **options))
+    assert len(details) == len(DRIVING)
+    assert all(frame.image.dtype == np.uint8 and frame.image.shape == (SIZE, SIZE, 3) for frame in details)
+    assert_same_frames([frame.image for frame in details], [np.round(g.prediction[0] * 255) for g in expected])
+    for frame, generation, driving in zip(details, expected, DRIVING, strict=True):
+        np.testing.assert_array_equal(frame.driving, driving)
+        np.testing.assert_allclose(frame.mask, generation.dense.mask[0], atol=1e-4)
+        np.testing.assert_allclose(frame.motion.keypoints, generation.driving_motion.keypoints, atol=1e-5)
+        np.testing.assert_allclose(frame.motion.affine, generation.driving_motion.affine, atol=1e-4)
+        np.testing.assert_allclose(frame.driving_motion.keypoints, plain.estimate(driving).keypoints, atol=1e-5)
+
+
+def test_options_change_the_result(animator):
+    """Without this, the comparison above would say nothing about them."""
+    relative = list(animator.animate(SOURCE, DRIVING, mode="relative"))
+    for options in ({"mode": "absolute"}, {"adapt_scale": True}, {"best_frame": 3}):
+        assert mean_difference(relative, animator.animate(SOURCE, DRIVING, **options)) > 0.1
+
+
+def test_options_default_to_the_config(animator):
+    config = tiny_config()
+    config.animate.mode, config.animate.adapt_scale = "absolute", True
+    configured = Animator(config, tiny_variables(), batch_size=BATCH)
+    np.testing.assert_array_equal(
+        list(configured.animate(SOURCE, DRIVING)), list(animator.animate(SOURCE, DRIVING, mode="absolute"))
+    )
+    np.testing.assert_array_equal(
+        list(configured.animate(SOURCE, DRIVING, mode="relative")),
+        list(animator.animate(SOURCE, DRIVING, mode="relative", adapt_scale=True)),
+    )
+
+
+def test_batch_size_does_not_matter(animator):
+    single = Animator(tiny_config(), tiny_variables(), batch_size=1)
+    assert_same_frames(single.animate(SOURCE, DRIVING), animator.animate(SOURCE, DRIVING))
+
+
+@pytest.mark.parametrize("count", [1, BATCH - 1, BATCH, BATCH + 1])
+def test_lengths_around_a_batch(animator, count):
+    whole = list(animator.animate(SOURCE, DRIVING))
+    np.testing.assert_array_equal(list(animator.animate(SOURCE, DRIVING[:count])), whole[:count])
+
+
+def test_compiles_once(animator):
+    list(animator.animate(SOURCE, DRIVING))
+    functions = (animator_module._estimate, animator_module._encode, animator_module._generate)
+    before = [function._cache_size() for function in functions]
+    for count in range(1, 7):
+        list(animator.animate(SOURCE, DRIVING[:count], mode="absolute"))
+    list(animator.animate(random_frames(1, 20, 50)[0], random_frames(3, 64, 40), best_frame="auto", adapt_scale=True))
+    list(Animator(tiny_config(), tiny_variables(), batch_size=BATCH).animate(SOURCE, DRIVING))
+    assert [function._cache_size() for function in functions] == before
+
+
+@pytest.mark.parametrize("adapt_scale", [False, True])
+def test_driven_by_itself_is_reconstruction(animator, plain, adapt_scale):
+    reconstruction = plain.generate(SOURCE, plain.estimate(SOURCE)).prediction[0]
+    frames = animator.animate(SOURCE, [SOURCE] * 2, mode="relative", adapt_scale=adapt_scale)
+    assert_same_frames(frames, [np.round(reconstruction * 255)] * 2)
+
+
+def test_relative_motion_starts_at_the_initial_frame(animator, plain):
+    """Frame N shows the source in its own motion."""
+    reconstruction = np.round(plain.generate(SOURCE, plain.estimate(SOURCE)).prediction[0] * 255)
+    for best_frame in (0, 2, 5):
+        frames = list(animator.animate(SOURCE, DRIVING, mode="relative", best_frame=best_frame))
+        assert_same_frames([frames[best_frame]], [reconstruction])
+
+
+def test_best_frame_is_found(animator):
+    for planted in (0, 3, 5):
+        source = DRIVING[planted]
+        assert animator.find_best_frame(source, iter(DRIVING)) == planted
+        auto = animator.animate(source, lambda: iter(DRIVING), mode="relative", best_frame="auto")
+        chosen = animator.animate(source, DRIVING, mode="relative", best_frame=planted)
+        np.testing.assert_array_equal(list(auto), list(chosen))
+
+
+def test_motions_are_streamed(animator, plain):
+    motions = list(animator.estimate_motions(iter(DRIVING)))
+    assert len(motions) == len(DRIVING)
+    for motion, frame in zip(motions, DRIVING, strict=True):
+        assert isinstance(motion.keypoints, np.ndarray) and motion.keypoints.shape == (1, 4, 2)
+        np.testing.assert_allclose(motion.keypoints, plain.estimate(frame).keypoints, atol=1e-5)
+        np.testing.assert_allclose(motion.affine, plain.estimate(frame).affine, atol=1e-5)
+
+
+def test_frames_are_drawn_as_they_are_needed(animator):
+    drawn = []
+
+    def frames():
+        for index in range(1000):
+            drawn.append(index)
+            yield DRIVING[index % 6]
+
+    stream = animator.animate(SOURCE, frames())
+    assert drawn == [0]
+    for count in range(10):
+        next(stream)
+        assert len(drawn) <= (count // BATCH + 2) * BATCH
+    stream.close()
+
+
+def test_videos_are_opened_as_often_as_needed(animator):
+    opened = []
+
+    def frames():
+        opened.append(1)
+        return iter(DRIVING[:2])
+
+    list(animator.animate(SOURCE, frames))
+    assert len(opened) == 1
+    list(animator.animate(SOURCE, frames, mode="absolute", best_frame=1))
+    assert len(opened) == 2
+    with pytest.raises(ValueError, match="read twice; pass a list or a callable"):
+        animator.animate(SOURCE, frames(), best_frame=1)
+
+
+def test_any_size_is_fitted(animator):
+    source, driving = random_frames(1, 60, 90)[0], random_frames(3, 100, 40)
+    fitted = [resize_image(frame, (SIZE, SIZE)) for frame in driving]
+    details = list(animator.animate_with_details(source, driving))
+    np.testing.assert_array_equal([frame.driving for frame in details], fitted)
+    expected = animator.animate(resize_image(source, (SIZE, SIZE)), fitted)
+    np.testing.assert_array_equal([frame.image for frame in details], list(expected))
+    assert len(list(animator.animate(source[:1, :1], driving[:, :1, :1]))) == 3
+
+
+def test_an_encoded_source_serves_again(animator, monkeypatch):
+    state = animator.encode_source(SOURCE)
+    expected = list(animator.animate(SOURCE, DRIVING))
+    monkeypatch.setattr(animator, "_encode", None)
+    for _ in range(2):
+        np.testing.assert_array_equal(list(animator.animate(state, DRIVING)), expected)
+
+
+def test_background_predictor_is_left_out(animator):
+    config = tiny_config()
+    config.background.kind = "affine"
+    assert "background_predictor" not in tiny_variables()["params"]  # so that using it would fail
+    frames = Animator(config, tiny_variables(), batch_size=BATCH).animate(SOURCE, DRIVING)
+    np.testing.assert_array_equal(list(frames), list(animator.animate(SOURCE, DRIVING)))
+
+
+@pytest.mark.parametrize("mode", ["relative", "absolute"])
+def test_mistakes(animator, mode):
+    with pytest.raises(UserError, match="no driving frames"):
+        animator.animate(SOURCE, [], mode=mode)
+    with pytest.raises(ValueError, match=r"uint8 \[H, W, 3\], got float32"):
+        animator.animate(SOURCE, DRIVING.astype(np.float32), mode=mode)
+    with pytest.raises(ValueError, match=r"got uint8 \[32, 32\]"):
+        animator.animate(SOURCE[..., 0], DRIVING, mode=mode)
+
+
+def test_mistaken_best_frames(animator):
+    with pytest.raises(UserError, match="no driving frame 6; the video has 6, choose a best frame from 0 to 5"):
+        animator.animate(SOURCE, DRIVING, best_frame=6)
+    with pytest.raises(UserError, match="no driving frames"):
+        animator.animate(SOURCE, [], best_frame="auto")
+    with pytest.raises(ValueError, match="mode must be"):
+        animator.animate(SOURCE, DRIVING, mode="sideways")

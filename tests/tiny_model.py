@@ -1,0 +1,40 @@
+"""A tiny model with random weights, for tests of the inference."""
+
+import functools
+import math
+
+import jax
+import numpy as np
+
+from motion_transformer_jax.configs import demo
+from motion_transformer_jax.training.checkpoint import variable_shapes
+
+SIZE = 32
+
+
+def tiny_config():
+    config = demo.get_config("debug")
+    assert config.model.image_size == SIZE
+    return config
+
+
+@functools.cache
+def tiny_variables():
+    """Weights that nothing need be compiled for; unlike with fresh ones, motions differ much between images."""
+    rng = np.random.default_rng(0)
+
+    def draw(path, leaf):
+        name = path[-1].key
+        if name in ("scale", "var"):
+            return np.ones(leaf.shape, np.float32)
+        if name == "kernel":
+            return rng.normal(0, 1.4 / math.sqrt(math.prod(leaf.shape[:-1])), leaf.shape).astype(np.float32)
+        return rng.normal(0, 0.1, leaf.shape).astype(np.float32)
+
+    return jax.tree_util.tree_map_with_path(draw, variable_shapes(tiny_config()))
+
+
+def random_frames(count, height=SIZE, width=SIZE, seed=0):
+    """Coarse coloured checks, uint8 [count, height, width, 3]."""
+    rows, columns = np.arange(height) * 4 // height, np.arange(width) * 4 // width
+    return np.random.default_rng(seed).integers(0, 255, (count, 4, 4, 3), np.uint8)[:, rows][:, :, columns]
