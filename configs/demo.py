@@ -21,6 +21,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.transformer.dim = 96
     config.transformer.depth = 3
     config.transformer.heads = 4
+    config.transformer.token_std = 1.0
     config.dense_motion.base_features = 16
     config.dense_motion.max_features = 128
     config.dense_motion.num_blocks = 3

@@ -32,6 +32,7 @@ class MotionTransformer(nn.Module):
     stacks: int
     position: str
     image_attends_to_motion: bool
+    token_std: float
     imagenet_normalize: bool
     layers: Layers
 
@@ -59,6 +60,7 @@ class MotionTransformer(nn.Module):
             stacks=self.stacks,
             position=self.position,
             image_attends_to_motion=self.image_attends_to_motion,
+            token_std=self.token_std,
             # The official stem model scales by the whole width, and without position encoding it never adds its
             # motion tokens: its checkpoints were trained so.
             attention_scale=(self.dim if stem else self.dim // self.heads) ** -0.5,

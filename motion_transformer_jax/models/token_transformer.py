@@ -107,6 +107,7 @@ class TokenTransformer(nn.Module):
         position: "none", "sine" (once, image tokens only), "sine_every_layer" (again before every layer but each
             stack's first, into the residual stream) or "learnable" (one table for all tokens, once).
         image_attends_to_motion: False hides motion tokens from image tokens in all layers.
+        token_std: standard deviation of the motion tokens at the start of training.
         learned_motion_tokens: False takes the first image tokens for motion tokens.
     """
 
@@ -119,6 +120,7 @@ class TokenTransformer(nn.Module):
     stacks: int
     position: str
     image_attends_to_motion: bool
+    token_std: float
     attention_scale: float
     learned_motion_tokens: bool
     layers: Layers
@@ -152,7 +154,7 @@ class TokenTransformer(nn.Module):
         image_tokens = image_tokens.astype(jnp.promote_types(image_tokens.dtype, jnp.float32))
         if not self.learned_motion_tokens:
             return image_tokens
-        tokens = self.param("motion_tokens", TOKEN_INIT, (self.num_motion_tokens, self.dim))
+        tokens = self.param("motion_tokens", nn.initializers.normal(self.token_std), (self.num_motion_tokens, self.dim))
         tokens = jnp.broadcast_to(tokens, (image_tokens.shape[0], *tokens.shape))
         return jnp.concatenate([tokens.astype(image_tokens.dtype), image_tokens], axis=1)
 
