@@ -4,9 +4,13 @@ BIN := $(VENV)/bin
 
 .PHONY: demo test lint format
 
-# The CPU build of torch is pinned and installed first: a looser range pulls gigabytes of CUDA.
 $(VENV)/installed: setup.cfg pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c requirements.lock -e .
+	touch $@
+
+# torch is pinned and comes first: a looser range pulls gigabytes of CUDA.
+$(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet -c requirements.lock torch==2.13.0
 	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[test,torch]'
 	touch $@
@@ -14,14 +18,14 @@ $(VENV)/installed: setup.cfg pyproject.toml requirements.lock
 demo: $(VENV)/installed
 	$(BIN)/python -m motion_transformer_jax.demo --out out/demo
 
-test: $(VENV)/installed
+test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n 2
 
-lint: $(VENV)/installed
+lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m compileall -q motion_transformer_jax configs tests
 
-format: $(VENV)/installed
+format: $(VENV)/installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
