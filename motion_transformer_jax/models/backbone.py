@@ -1,6 +1,6 @@
 """CNN backbones of the motion transformer: a quarter-size feature map.
 
-`Stem` is two strided convolutions and four bottlenecks (256 channels); `HRNet` adds stages 2 and 3 of HRNet (Sun et
+`Stem` is two strided convolutions and four bottlenecks (256 channels in the papers); `HRNet` adds stages 2 and 3 of HRNet (Sun et
 al., CVPR 2019), keeps the high-resolution branch only (32 or 48 channels) and has no stage 4.
 """
 
@@ -62,17 +62,18 @@ class BasicBlock(nn.Module):
 
 
 class Stem(nn.Module):
-    """Two strided convolutions and four bottlenecks."""
+    """Two strided convolutions and four bottlenecks; 64 features in the papers' models."""
 
+    features: int
     layers: Layers
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
-        """[B, H, W, 3] to [B, H/4, W/4, 256]."""
-        x = ConvNorm(64, self.layers, stride=2, name="conv1")(image)
-        x = ConvNorm(64, self.layers, stride=2, name="conv2")(x)
+        """[B, H, W, 3] to [B, H/4, W/4, 4 × features]."""
+        x = ConvNorm(self.features, self.layers, stride=2, name="conv1")(image)
+        x = ConvNorm(self.features, self.layers, stride=2, name="conv2")(x)
         for i in range(4):
-            x = Bottleneck(64, self.layers, name=f"bottleneck_{i}")(x)
+            x = Bottleneck(self.features, self.layers, name=f"bottleneck_{i}")(x)
         return x
 
 
@@ -139,13 +140,14 @@ class HRNet(nn.Module):
     """
 
     width: int
+    stem_features: int
     layers: Layers
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
         """[B, H, W, 3] to [B, H/4, W/4, width]."""
         w = self.width
-        x = Stem(self.layers, name="stem")(image)
+        x = Stem(self.stem_features, self.layers, name="stem")(image)
         branches = [
             ConvNorm(w, self.layers, name="transition_1_0")(x),
             ConvNorm(2 * w, self.layers, stride=2, name="transition_1_1")(x),
@@ -158,8 +160,8 @@ class HRNet(nn.Module):
         return branches[0]
 
 
-def create_backbone(kind: str, layers: Layers, *, name: str | None = None) -> nn.Module:
+def create_backbone(kind: str, stem_features: int, layers: Layers, *, name: str | None = None) -> nn.Module:
     """The backbone called "stem", "hrnet_w32" or "hrnet_w48"; raises KeyError on another name."""
     if kind == "stem":
-        return Stem(layers, name=name)
-    return HRNet(HRNET_WIDTHS[kind], layers, name=name)
+        return Stem(stem_features, layers, name=name)
+    return HRNet(HRNET_WIDTHS[kind], stem_features, layers, name=name)

@@ -16,6 +16,7 @@ class MotionTransformer(nn.Module):
 
     Attributes:
         backbone: "stem", "hrnet_w32" or "hrnet_w48".
+        stem_features: channels of the backbone's stem; 64 in the papers.
         num_keypoints: K; there are K keypoint tokens and K affine tokens.
         keypoint_head_std: standard deviation of the keypoint head's weights at the start of training.
         imagenet_normalize: normalise the image by ImageNet's mean and deviation first.
@@ -24,6 +25,7 @@ class MotionTransformer(nn.Module):
     """
 
     backbone: str
+    stem_features: int
     num_keypoints: int
     patch_size: int
     dim: int
@@ -44,7 +46,7 @@ class MotionTransformer(nn.Module):
         k = self.num_keypoints
         if self.imagenet_normalize:
             image = normalize_imagenet(image)
-        features = create_backbone(self.backbone, self.layers, name="backbone")(image)
+        features = create_backbone(self.backbone, self.stem_features, self.layers, name="backbone")(image)
         tokens = self._transformer()(features)
         spread = nn.initializers.normal(self.keypoint_head_std)
         keypoints = 2 * nn.sigmoid(self._head("keypoint", tokens[:, :k], 2, spread, nn.initializers.zeros)) - 1
