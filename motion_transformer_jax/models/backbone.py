@@ -1,7 +1,7 @@
 """CNN backbones of the motion transformer: a quarter-size feature map.
 
-`Stem` is two strided convolutions and four bottlenecks (256 channels in the papers); `HRNet` adds stages 2 and 3 of HRNet (Sun et
-al., CVPR 2019), keeps the high-resolution branch only (32 or 48 channels) and has no stage 4.
+`Stem` is two strided convolutions and four bottlenecks (256 channels in the papers); `HRNet` adds stages 2
+and 3 of HRNet (Sun et al., CVPR 2019), keeps the high-resolution branch only (32 or 48 channels), has no stage 4.
 """
 
 import flax.linen as nn
