@@ -33,8 +33,10 @@ def get_config(variant: str = "") -> ConfigDict:
     config.loss.scales = (1.0, 0.5)
     config.loss.perceptual = (10.0, 10.0, 0.0, 0.0, 0.0)
     config.perceptual.weights = "random"
-    config.optimizer.learning_rate_motion_estimator = 5e-4
-    config.optimizer.learning_rate_generator = 5e-4
+    config.optimizer.learning_rate_motion_estimator = 1e-3
+    # Slower masks stay shared by several keypoints until these have come apart; faster ones go to a single keypoint.
+    config.optimizer.learning_rate_generator = 2e-4
+    config.optimizer.ema_decay = 0.99
     config.data.kind = "puppets"
     config.train.batch_size = 8
     config.train.num_steps = 1500
