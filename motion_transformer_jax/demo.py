@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -17,8 +18,7 @@ from ml_collections import ConfigDict
 from motion_transformer_jax.cli import Parser, parse_config, run_command
 from motion_transformer_jax.configs import demo as demo_config
 from motion_transformer_jax.data.image import resize_image
-from motion_transformer_jax.data.pairs import create_videos, validation_pairs
-from motion_transformer_jax.data.puppets import PuppetVideos
+from motion_transformer_jax.data.pairs import VideoSource, create_videos, identity, validation_pairs
 from motion_transformer_jax.data.video_writer import atomic_path, write_image, write_video
 from motion_transformer_jax.inference.animator import AnimatedFrame, Animator
 from motion_transformer_jax.training.checkpoint import load_variables
@@ -29,6 +29,7 @@ from motion_transformer_jax.viz.sheet import contact_sheet
 
 logger = logging.getLogger(__name__)
 
+FPS = 25
 CELL_PX = 192
 SHEET_COLUMNS = 8
 EVALUATION_PAIRS = 256
@@ -57,7 +58,7 @@ def main(argv: list[str]) -> None:
     )
 
 
-def held_out_puppets(config: ConfigDict) -> PuppetVideos:
+def held_out_puppets(config: ConfigDict) -> VideoSource:
     """The demo's test puppets: identities that training has not seen."""
     data = config.data
     return create_videos(
@@ -96,7 +97,8 @@ def animate(config: ConfigDict, out: Path) -> None:
     """Moves one held-out figure by another's clip and writes the video and the sheet."""
     videos = held_out_puppets(config)
     source_clip, driving_clip = choose_clips(videos.names)
-    source, driving = videos.clip(source_clip).frames[0], videos.clip(driving_clip).frames
+    source = videos.frame(source_clip, 0)
+    driving = [videos.frame(driving_clip, t) for t in range(videos.num_frames(driving_clip))]
     logger.info("animating %s by %s", videos.names[source_clip], videos.names[driving_clip])
     animator = Animator.load(out / "run")
     frames = list(animator.animate_with_details(source, driving, best_frame="auto"))
@@ -107,17 +109,21 @@ def animate(config: ConfigDict, out: Path) -> None:
             np.concatenate([resize_image(image, cell) for image in (source, frame.driving, frame.image)], axis=1)
             for frame in frames
         ),
-        fps=videos.fps,
+        fps=FPS,
     )
     write_image(out / "sheet.png", draw_sheet(source, frames))
 
 
-def choose_clips(names: list[str]) -> tuple[int, int]:
-    """A clip whose first frame is the source, and the clip of another identity that drives it: the liveliest kind."""
-    driving = next((i for i, name in enumerate(names) if "#dance" in name), 0)
-    identity = names[driving].split("#")[0]
-    source = next(i for i, name in enumerate(names) if name.split("#")[0] != identity)
-    return source, driving
+def choose_clips(names: Sequence[str]) -> tuple[int, int]:
+    """A clip whose first frame is the source, and the clip of another identity that drives it.
+
+    Both dance: that is the liveliest kind of motion, and the figures face the viewer. Without two dancers, any two
+    identities.
+    """
+    dancers = [i for i, name in enumerate(names) if "#dance" in name]
+    candidates = dancers if len({identity(names[i]) for i in dancers}) > 1 else range(len(names))
+    driving = candidates[0]
+    return next(i for i in candidates if identity(names[i]) != identity(names[driving])), driving
 
 
 def draw_sheet(source: np.ndarray, frames: list[AnimatedFrame]) -> np.ndarray:

@@ -59,7 +59,7 @@ def contact_sheet(
         draw.text((left - 1.5 * padding - 2, middle), label, _INK, font=font, anchor="rm")
     for j, label in enumerate(column_labels or ()):
         middle = left + j * step + cell_px / 2
-        draw.text((middle, top - 0.3 * font.size), label, _INK, font=font, anchor="mb")
+        draw.text((middle, top - 0.3 * font.size), label, _INK, font=font, anchor="ms")
     return np.asarray(page)
 
 
