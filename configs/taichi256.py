@@ -11,7 +11,7 @@ from motion_transformer_jax.configs import base, variants
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    """The official TaiChiHD hyper-parameters."""
+    """The official TaiChiHD hyper-parameters; its HRNet starts from scratch here, not from ImageNet weights."""
     config = base.get_config()
     config.name = "taichi256"
     config.background.kind = "affine"

@@ -23,6 +23,7 @@ from motion_transformer_jax.errors import UserError
 
 COMMANDS = {
     "train": "train a model on videos or on procedural puppets",
+    "demo": "train a small model on puppets and animate a held-out one",
     "animate": "move the figure in an image as the one in a video moves",
 }
 
@@ -117,7 +118,10 @@ def _create_config(file: str, variant: str) -> ConfigDict:
         raise UserError(f"no config file '{file}'; expected your own or one of {names} in {folder}")
     spec = importlib.util.spec_from_loader("config", importlib.machinery.SourceFileLoader("config", file))
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise UserError(f"{file}, line {error.lineno}: {error.msg}; a config file is Python") from error
     if not hasattr(module, "get_config"):
         raise UserError(f"{file} has no get_config(variant); write it like configs/folder.py")
     return module.get_config(variant)

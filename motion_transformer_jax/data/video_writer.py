@@ -1,9 +1,8 @@
 """Videos and images to the disk: whole under their name, or not there at all."""
 
 import os
-import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 from PIL import Image
 
+from motion_transformer_jax.atomic import atomic_path, system_errors
 from motion_transformer_jax.data.video import at_constant_rate
 from motion_transformer_jax.errors import UserError
 
@@ -20,7 +20,7 @@ _CODECS = {
     ".mp4": ("libx264", {"crf": "18", "preset": "medium"}),
     ".webm": ("libvpx-vp9", {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}),
 }
-_FPS_RANGE = (0.01, 1000)
+FPS_RANGE = (0.01, 1000)  # frames per second that can be written
 # Delays in a gif are whole hundredths of a second, and viewers slow those below two down to ten.
 _GIF_TIME_BASE = Fraction(1, 100)
 _GIF_MAX_FPS = Fraction(50)
@@ -47,7 +47,7 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], *, fps: float) -
     suffix = path.suffix.lower()
     if suffix != ".gif" and suffix not in _CODECS:
         raise UserError(f"cannot write {path}: videos are written as .mp4, .webm or .gif; rename it")
-    if not _FPS_RANGE[0] <= fps <= _FPS_RANGE[1]:
+    if not FPS_RANGE[0] <= fps <= FPS_RANGE[1]:
         raise UserError(f"cannot write {path} at {fps} frames per second; expected between 0.01 and 1000")
     rate = Fraction(fps).limit_denominator(1001)
     if suffix == ".gif" and rate > _GIF_MAX_FPS:
@@ -78,40 +78,8 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
         raise UserError(f"cannot write {path}: images are written as .png; rename it")
     with atomic_path(path) as temporary:
         picture = Image.fromarray(_checked(image))
-        with _system_errors(path):
+        with system_errors(path):
             picture.save(temporary, format="PNG")
-
-
-@contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Lends a temporary path beside `path`, with the same ending, and renames it to `path` when the body succeeds.
-
-    Raises:
-        UserError: The folder is missing or cannot be written to, or the system refuses (no space, a folder in the way).
-    """
-    path = Path(path)
-    if not os.path.isdir(path.parent):
-        raise UserError(f"cannot write {path}: there is no folder {path.parent}; create it first")
-    if os.path.isdir(path):
-        raise UserError(f"cannot write {path}: it is a folder; choose another name")
-    temporary = path.parent / f".{secrets.token_hex(6)}{path.suffix}"
-    try:
-        with _system_errors(path):
-            temporary.touch(exist_ok=False)
-        yield temporary
-        with _system_errors(path):
-            os.replace(temporary, path)
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-
-
-@contextmanager
-def _system_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"cannot write {path} ({error.strerror}); check the folder's permissions and space") from error
 
 
 def _timed(frames: Iterable[np.ndarray], rate: Fraction) -> Iterator[tuple[Fraction, Fraction, np.ndarray]]:
@@ -136,7 +104,7 @@ class _Encoder:
         self._path, self._rate, self._count = path, rate, 0
         file_format = path.suffix.lower().removeprefix(".")
         options = {"movflags": "+faststart"} if file_format == "mp4" else {}
-        with _system_errors(path):
+        with system_errors(path):
             self._container = av.open(os.path.abspath(path), "w", format=file_format, options=options)
         self._open_stream()
 
@@ -162,7 +130,7 @@ class _Encoder:
     def finish(self) -> None:
         """Writes what the codec held back, and the file's end."""
         self._write(None)
-        with _system_errors(self._path):
+        with system_errors(self._path):
             self._container.close()
 
     def close(self) -> None:
@@ -171,7 +139,7 @@ class _Encoder:
             self._container.close()
 
     def _write(self, picture: av.VideoFrame | None) -> None:
-        with _system_errors(self._path):
+        with system_errors(self._path):
             self._container.mux(self._stream.encode(picture))
 
 

@@ -17,13 +17,11 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from motion_transformer_jax.data.image import IMAGE_SUFFIXES, read_image, resize_image
 from motion_transformer_jax.data.video import probe_video, read_frames
-from motion_transformer_jax.data.video_writer import write_video
+from motion_transformer_jax.data.video_writer import FPS_RANGE, write_video
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.inference.animator import AnimatedFrame, Animator, Mode
 
 logger = logging.getLogger(__name__)
-
-_FPS_RANGE = (0.01, 1000)  # what `write_video` takes
 
 
 @dataclass
@@ -132,8 +130,8 @@ class _DrivingVideo:
 
     @classmethod
     def open(cls, path: str | Path, fps: float | None) -> "_DrivingVideo":
-        if fps is not None and not _FPS_RANGE[0] <= fps <= _FPS_RANGE[1]:
-            raise UserError(f"the frame rate is {fps:g}; expected between {_FPS_RANGE[0]} and {_FPS_RANGE[1]}")
+        if fps is not None and not FPS_RANGE[0] <= fps <= FPS_RANGE[1]:
+            raise UserError(f"the frame rate is {fps:g}; expected between {FPS_RANGE[0]} and {FPS_RANGE[1]}")
         info = probe_video(path)
         has_rate = info.path.is_file() and info.path.suffix.lower() not in IMAGE_SUFFIXES
         if fps is None or not has_rate:

@@ -60,7 +60,8 @@ def background_warp(background: jax.Array | None, batch: int, height: int, width
     grid = coordinate_grid(height, width, dtype)[None]
     if background is None:
         return jnp.broadcast_to(grid, (batch, 1, height, width, 2))
-    points = jnp.einsum("bij,bhwj->bhwi", background, jnp.broadcast_to(to_homogeneous(grid), (batch, height, width, 3)))
+    # A sum of products, not a matrix product: coordinates keep full precision on accelerators too.
+    points = jnp.sum(background[:, None, None] * to_homogeneous(grid)[..., None, :], axis=-1)
     return from_homogeneous(points)[:, None]
 
 

@@ -66,8 +66,8 @@ class Attention(nn.Module):
         dtype = self.layers.dtype
         qkv = nn.Dense(3 * d, use_bias=False, dtype=dtype, kernel_init=TOKEN_INIT, name="qkv")(x)
         q, k, v = (y.reshape(b, t, self.heads, d // self.heads) for y in jnp.split(qkv, 3, axis=-1))
-        logits = jnp.einsum("bihd,bjhd->bhij", q, k)
-        logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32)) * self.scale
+        wide = jnp.promote_types(q.dtype, jnp.float32)
+        logits = jnp.einsum("bihd,bjhd->bhij", q, k, preferred_element_type=wide) * self.scale
         if bias is not None:
             logits = logits + bias
         weights = nn.softmax(logits)

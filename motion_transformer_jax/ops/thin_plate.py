@@ -76,12 +76,15 @@ def warp_jacobian(t: ThinPlate, points: jax.Array) -> jax.Array:
     return t.theta[:, None, :, :2] + gradient[..., None, :]
 
 
-def warp_image(t: ThinPlate, image: jax.Array) -> jax.Array:
-    """Warp images [B, H, W, C], mirrored beyond the border: pixel z shows `image` at warped z."""
+def warp_image(t: ThinPlate, image: jax.Array, *, align_corners: bool) -> jax.Array:
+    """Warp images [B, H, W, C], mirrored beyond the border: pixel z shows `image` at warped z.
+
+    `align_corners` says where [-1, 1] lies in sampling; the official code has False.
+    """
     batch, height, width, _ = image.shape
     grid = coordinates.coordinate_grid(height, width, t.theta.dtype).reshape(1, -1, 2)
     warped = warp_points(t, grid).reshape(batch, height, width, 2)
-    return grid_sample.grid_sample(image, warped, padding_mode="reflection", align_corners=False)
+    return grid_sample.grid_sample(image, warped, padding_mode="reflection", align_corners=align_corners)
 
 
 def _offsets(t: ThinPlate, points: jax.Array) -> tuple[jax.Array, jax.Array]:

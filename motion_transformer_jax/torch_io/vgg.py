@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from motion_transformer_jax.data.video_writer import atomic_path
+from motion_transformer_jax.atomic import atomic_path
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.vgg import TAPPED_CONVOLUTIONS
 from motion_transformer_jax.torch_io.pth import read_state_dict
@@ -41,7 +41,10 @@ def load_imagenet_vgg19(path: str = "", *, num_taps: int = 5) -> dict:
     if path and not Path(path).is_file():
         raise UserError(f"perceptual.path: there is no file {path}; {_REMEDY}")
     file = Path(path) if path else _cached_file()
-    tensors = read_state_dict(file)
+    try:
+        tensors = read_state_dict(file)
+    except UserError as error:
+        raise UserError(f"{error}; {_REMEDY}") from error
     params = {}
     for i in range(TAPPED_CONVOLUTIONS[num_taps - 1] + 1):
         key = f"features.{CONVOLUTION_INDICES[i]}"

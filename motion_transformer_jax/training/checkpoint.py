@@ -22,6 +22,7 @@ from orbax.checkpoint import checkpoint_managers
 
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.animation_model import create_animation_model
+from motion_transformer_jax.training.config_check import validate_config
 from motion_transformer_jax.training.saved_config import load_config
 
 CHECKPOINTS_FOLDER = "checkpoints"
@@ -122,6 +123,7 @@ def load_variables(folder: str | os.PathLike, *, step: int | str | None = None) 
       UserError: the folder is missing, empty, half-written, from another config, or lacks the step.
     """
     config = load_config(folder)
+    validate_config(config, need_data=False)
     checkpoints = Path(folder).absolute() / CHECKPOINTS_FOLDER
     _require_complete_step(checkpoints)
     manager = _open(checkpoints, writing=False)

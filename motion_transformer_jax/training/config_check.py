@@ -6,22 +6,28 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.models.backbone import BACKBONES
+from motion_transformer_jax.models.background import BACKGROUNDS
+from motion_transformer_jax.models.token_transformer import POSITIONS
 
 CHOICES = {
     "dtype": ("float32", "bfloat16"),
     "model.estimator": ("motion_transformer",),
-    "transformer.backbone": ("stem", "hrnet_w32", "hrnet_w48"),
-    "transformer.position": ("none", "sine", "sine_every_layer", "learnable"),
-    "background.kind": ("none", "zero", "shift", "affine", "perspective"),
+    "transformer.backbone": BACKBONES,
+    "transformer.position": POSITIONS,
+    "background.kind": BACKGROUNDS,
     "perceptual.weights": ("imagenet", "random"),
     "data.kind": ("folder", "puppets"),
     "animate.mode": ("relative", "absolute"),
 }
 # Field: smallest value allowed.
 AT_LEAST = {
+    "seed": 0,
     "model.image_size": 1,
     "model.num_keypoints": 1,
+    "transformer.stem_features": 1,
     "transformer.patch_size": 1,
+    "transformer.token_std": 0,
     "transformer.dim": 1,
     "transformer.depth": 1,
     "transformer.heads": 1,
@@ -52,7 +58,7 @@ AT_LEAST = {
     "optimizer.clip_background": 0,
     "data.repeats": 1,
     "data.worker_count": 0,
-    "data.puppet_identities": 4,
+    "data.puppet_identities": 8,  # a quarter of them are for testing, and one moves another
     "data.puppet_clips": 1,
     "data.puppet_frames": 2,
     "train.batch_size": 1,
@@ -102,8 +108,8 @@ def _check_values(config) -> Iterator[str]:
             yield f"{field}={value!r} is unknown; expected one of {', '.join(choices)}"
     for field, least in AT_LEAST.items():
         value = _get(config, field)
-        if not value >= least:
-            yield f"{field}={value} is too small; expected {least} or more"
+        if not least <= value < float("inf"):
+            yield f"{field}={value} is out of range; expected a finite number, {least} or more"
 
 
 def _check_sizes(config) -> Iterator[str]:
@@ -118,6 +124,15 @@ def _check_sizes(config) -> Iterator[str]:
     for reason, step in steps.items():
         if size % step:
             yield f"model.image_size={size} is not a multiple of {step} ({reason}); take {_nearest(size, step)}"
+    if not _is_one_over_whole(dense_motion.scale):
+        yield f"dense_motion.scale={dense_motion.scale} is not 1 over a whole number; take 1, 0.5, 0.25 or 0.125"
+    tokens = (size // (4 * transformer.patch_size)) ** 2
+    borrows_tokens = transformer.backbone == "stem" and transformer.position == "none"
+    if borrows_tokens and tokens < 2 * config.model.num_keypoints:
+        yield (
+            f"a stem without position encoding takes its motion tokens from the {tokens} image tokens; "
+            f"expected at least {2 * config.model.num_keypoints} (2 * model.num_keypoints): take a smaller patch_size"
+        )
     flow_size, step = size * dense_motion.scale, 2**dense_motion.num_blocks
     if not (0 < dense_motion.scale <= 1 and flow_size % step == 0):
         yield (
@@ -134,12 +149,14 @@ def _check_sizes(config) -> Iterator[str]:
 
 def _check_loss(config) -> Iterator[str]:
     scales, weights = config.loss.scales, config.loss.perceptual
-    if not (_numbers(scales) and scales and all(0 < scale <= 1 for scale in scales)):
-        yield f"loss.scales={scales} is not a tuple of numbers in (0, 1]"
+    if not (_numbers(scales) and scales and all(_is_one_over_whole(scale) for scale in scales)):
+        yield f"loss.scales={scales} is not a tuple of numbers that are 1 over a whole number, such as (1, 0.5, 0.25)"
         return
-    if not (_numbers(weights) and len(weights) == VGG_TAPS and all(weight >= 0 for weight in weights)):
-        yield f"loss.perceptual={weights} is not a tuple of {VGG_TAPS} weights, 0 or more each"
+    if not (_numbers(weights) and len(weights) == VGG_TAPS and all(weight >= 0 for weight in weights) and any(weights)):
+        yield f"loss.perceptual={weights} is not a tuple of {VGG_TAPS} weights, 0 or more each and one above 0"
         return
+    if config.loss.background_mask > 0 and config.background.kind == "none" and config.model.num_keypoints < 2:
+        yield "loss.background_mask needs 2 keypoints or a background predictor: without one the first is background"
     used = [tap for tap, weight in enumerate(weights) if weight > 0]
     size = int(config.model.image_size * min(scales))
     if used and size >> used[-1] < 1:
@@ -176,6 +193,10 @@ def _get(config, field):
     for name in field.split("."):
         config = config[name]
     return config
+
+
+def _is_one_over_whole(scale: float) -> bool:
+    return 0 < scale <= 1 and abs(round(1 / scale) * scale - 1) < 1e-6
 
 
 def _numbers(values) -> bool:

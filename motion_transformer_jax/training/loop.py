@@ -6,18 +6,25 @@ WORKDIR/config.json, parameters.txt, metrics.jsonl, samples/STEP.png, checkpoint
 import dataclasses
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import optax
 from clu import parameter_overview
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
-from motion_transformer_jax.data.pairs import PairSource, create_pair_iterator, create_videos, validation_pairs
+from motion_transformer_jax.atomic import atomic_path
+from motion_transformer_jax.data.pairs import (
+    PairSource,
+    VideoSource,
+    create_pair_iterator,
+    create_videos,
+    validation_pairs,
+)
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.vgg import random_vgg19
 from motion_transformer_jax.torch_io.vgg import load_imagenet_vgg19
@@ -25,13 +32,13 @@ from motion_transformer_jax.training.checkpoint import CHECKPOINTS_FOLDER, Check
 from motion_transformer_jax.training.config_check import validate_config
 from motion_transformer_jax.training.durations import Durations, create_durations
 from motion_transformer_jax.training.metrics import MetricWindow, MetricWriter
-from motion_transformer_jax.training.optimizer import create_optimizer
+from motion_transformer_jax.training.optimizer import create_configured_optimizer
 from motion_transformer_jax.training.parallel import create_mesh, replicate, shard_batch
 from motion_transformer_jax.training.progress import Progress, StopSignals
 from motion_transformer_jax.training.samples import Validation, save_picture
 from motion_transformer_jax.training.saved_config import check_resumable, config_changes, load_config, save_config
 from motion_transformer_jax.training.state import TrainState, create_train_state
-from motion_transformer_jax.training.step import create_train_step
+from motion_transformer_jax.training.step import create_train_step, used_tap_weights
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +82,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
             Progress(step=step, total_steps=total_steps, batch_size=train.batch_size) as progress,
             StopSignals() as stop,
         ):
-            while step < total_steps and stop.received is None:
+            stopping = False
+            while step < total_steps and not stopping:
                 batch = shard_batch(next(data.pairs), mesh)
                 with jax.transfer_guard("disallow"):  # nothing crosses between host and devices unasked
                     state, metrics = train_step(state, batch)
@@ -97,30 +105,18 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
                         picture = validation.draw(state)
                         save_picture(workdir, step, picture)
                         writer.write_picture(step, "samples", picture)
+                stopping = stop.received is not None  # looked at once a step: whoever stops has saved
                 # The data's position is saved before the next batch is drawn.
-                if is_due(step, train.checkpoint_every_steps) or stop.received is not None:
+                if is_due(step, train.checkpoint_every_steps) or stopping:
                     with progress.pause():
                         window.check_finite(step)
-                        store.save(step, state, {"pairs": data.pairs.get_state(), "window": window.save()}, measured)
-    if stop.received is not None:
+                        position = {"pairs": data.pairs.get_state(), "videos": data.fingerprint}
+                        store.save(step, state, position | {"window": window.save()}, measured)
+    if stopping:
         _say("stopped and saved at step %d of %d; the same command goes on from here", step, total_steps)
         stop.raise_received()
     _say("trained for %d steps; checkpoints in %s", step, workdir / CHECKPOINTS_FOLDER)
     return state
-
-
-def create_configured_optimizer(config: ConfigDict, *, milestone_steps: Sequence[int]) -> optax.GradientTransformation:
-    """The config's optimizer, with its milestones in steps."""
-    optimizer = config.optimizer
-    parts = {"motion_estimator": "motion_estimator", "generator": "generator", "background_predictor": "background"}
-    return create_optimizer(
-        learning_rates={part: optimizer[f"learning_rate_{name}"] for part, name in parts.items()},
-        clip_norms={part: optimizer[f"clip_{name}"] or None for part, name in parts.items()},
-        milestones_steps=tuple(milestone_steps),
-        gamma=optimizer.gamma,
-        b1=optimizer.b1,
-        b2=optimizer.b2,
-    )
 
 
 def load_vgg19(config: ConfigDict) -> dict:
@@ -129,7 +125,7 @@ def load_vgg19(config: ConfigDict) -> dict:
     Raises:
       UserError: as `load_imagenet_vgg19`.
     """
-    num_taps = max((tap + 1 for tap, weight in enumerate(config.loss.perceptual) if weight > 0), default=1)
+    num_taps = len(used_tap_weights(config))
     if config.perceptual.weights == "random":
         return random_vgg19(0, num_taps=num_taps)
     return load_imagenet_vgg19(config.perceptual.path, num_taps=num_taps)
@@ -139,6 +135,7 @@ def load_vgg19(config: ConfigDict) -> dict:
 class _Data:
     pairs: Iterator[Mapping[str, np.ndarray]]
     pairs_per_epoch: int
+    fingerprint: int  # of the training videos' names and lengths: the data's position means nothing among others
     validation: list[Mapping[str, np.ndarray]]
 
 
@@ -166,10 +163,16 @@ def _open_data(config: ConfigDict) -> _Data:
             source, batch_size=local_batch, seed=config.seed, worker_count=data.worker_count, shard=shard
         ),
         pairs_per_epoch=len(source),
+        fingerprint=_fingerprint(videos["train"]),
         validation=validation_pairs(
             videos["test"], num_pairs=train.validation_pairs, batch_size=local_batch, seed=config.seed, shard=shard
         ),
     )
+
+
+def _fingerprint(videos: VideoSource) -> int:
+    listing = [(name, videos.num_frames(index)) for index, name in enumerate(videos.names)]
+    return zlib.crc32(repr(listing).encode())
 
 
 def _make_workdir(workdir: str | os.PathLike) -> Path:
@@ -182,7 +185,7 @@ def _make_workdir(workdir: str | os.PathLike) -> Path:
         probe.unlink()
     except OSError as error:
         raise UserError(
-            f"cannot write into {workdir} ({error.strerror}); pass a --workdir that can be written"
+            f"cannot write into {workdir} ({error.strerror}); choose a folder that can be written"
         ) from error
     return workdir
 
@@ -204,6 +207,10 @@ def _resume_or_start(
         jax.eval_shape(lambda: create_train_state(config, optimizer)),
     )
     step, state, progress = store.restore_latest(expected)
+    if progress["videos"] != data.fingerprint:
+        raise UserError(
+            f"{workdir} was trained on other videos (names or lengths differ); restore them, or start in another folder"
+        )
     data.pairs.set_state(progress["pairs"])
     _write_config(workdir, config)
     return step, state, MetricWindow(progress["window"], sharding=sharding)
@@ -227,7 +234,8 @@ def _announce(
     if jax.process_index():
         return
     table = workdir / "parameters.txt"
-    table.write_text(parameter_overview.get_parameter_overview(state.params, include_stats=False) + "\n")
+    with atomic_path(table) as temporary:
+        temporary.write_text(parameter_overview.get_parameter_overview(state.params, include_stats=False) + "\n")
     counts = {part: parameter_overview.count_parameters(tree) for part, tree in sorted(state.params.items())}
     parts = ", ".join(f"{part} {count / 1e6:.2f} M" for part, count in counts.items())
     devices, batch_size = mesh.devices.size, config.train.batch_size

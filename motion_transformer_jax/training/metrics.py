@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from clu.metrics import Average
 
+from motion_transformer_jax.atomic import atomic_path
 from motion_transformer_jax.errors import UserError
 
 METRICS_FILE = "metrics.jsonl"
@@ -142,6 +143,5 @@ def _drop_lines_after(path: Path, step: int) -> None:
                 kept.append(line + "\n")
         except (json.JSONDecodeError, KeyError, TypeError):
             continue  # the run was killed while it wrote this line
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text("".join(kept))
-    os.replace(temporary, path)
+    with atomic_path(path) as temporary:
+        temporary.write_text("".join(kept))

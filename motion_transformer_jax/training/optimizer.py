@@ -1,8 +1,11 @@
 """The optimizer of a whole model: one Adam, learning rate and clipping for each of its parts."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import optax
+from ml_collections import ConfigDict
 
 # The parts that have their own optimizer, by the top-level name in the parameter tree. Dense motion
 # belongs to the generator in the official code: one optimizer steps both.
@@ -60,6 +63,20 @@ def create_optimizer(
         return {name: PART_OF[name] for name in params}
 
     return optax.partition({part: optimizer_of(part) for part in learning_rates}, labels)
+
+
+def create_configured_optimizer(config: ConfigDict, *, milestone_steps: Sequence[int]) -> optax.GradientTransformation:
+    """The config's optimizer, with its milestones in steps."""
+    optimizer = config.optimizer
+    parts = {"motion_estimator": "motion_estimator", "generator": "generator", "background_predictor": "background"}
+    return create_optimizer(
+        learning_rates={part: optimizer[f"learning_rate_{name}"] for part, name in parts.items()},
+        clip_norms={part: optimizer[f"clip_{name}"] or None for part, name in parts.items()},
+        milestones_steps=tuple(milestone_steps),
+        gamma=optimizer.gamma,
+        b1=optimizer.b1,
+        b2=optimizer.b2,
+    )
 
 
 def ema_update(ema: optax.Params, params: optax.Params, decay: float) -> optax.Params:

@@ -7,19 +7,19 @@ from pathlib import Path
 import jax
 import numpy as np
 from ml_collections import ConfigDict
-from PIL import Image
 
+from motion_transformer_jax.data.video_writer import write_image
 from motion_transformer_jax.models.animation_model import Generation
 from motion_transformer_jax.training.parallel import shard_batch
 from motion_transformer_jax.training.state import TrainState
 from motion_transformer_jax.training.step import create_eval_step, create_reconstruct
 from motion_transformer_jax.viz.keypoints import draw_keypoints
-from motion_transformer_jax.viz.masks import draw_masks, draw_occlusion
+from motion_transformer_jax.viz.masks import draw_flow, draw_masks, draw_occlusion
 from motion_transformer_jax.viz.sheet import contact_sheet
 
 SAMPLES_FOLDER = "samples"
 NUM_SAMPLES = 4
-COLUMNS = ("source", "driving", "reconstruction", "warped source", "masks", "occlusion")
+COLUMNS = ("source", "driving", "reconstruction", "warped source", "masks", "flow", "occlusion")
 _LEAST_CELL_PX = 128
 
 
@@ -72,6 +72,7 @@ def draw_samples(source: np.ndarray, driving: np.ndarray, generation: Generation
             result.prediction[i],
             result.deformed[i],
             draw_masks(result.dense.mask[i], size),
+            draw_flow(result.dense.deformation[i], size),
             draw_occlusion(result.dense.occlusion[i], size),
         ]
         for i in range(len(source))
@@ -83,6 +84,4 @@ def save_picture(workdir: str | os.PathLike, step: int, picture: np.ndarray) -> 
     """Write `WORKDIR/samples/STEP.png`, whole or not at all."""
     folder = Path(workdir) / SAMPLES_FOLDER
     folder.mkdir(exist_ok=True)
-    temporary = folder / f".{step}.{os.getpid()}.png"
-    Image.fromarray(picture).save(temporary)
-    os.replace(temporary, folder / f"{step:07d}.png")
+    write_image(folder / f"{step:07d}.png", picture)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from motion_transformer_jax.atomic import atomic_path
 from motion_transformer_jax.configs import base
 from motion_transformer_jax.errors import UserError
 
@@ -39,9 +40,8 @@ FIXED_FIELDS = (
 def save_config(folder: str | os.PathLike, config: ConfigDict) -> None:
     """Write the config to `folder/config.json`, whole or not at all."""
     path = Path(folder) / CONFIG_FILE
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
-    os.replace(temporary, path)
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
 
 
 def load_config(folder: str | os.PathLike) -> ConfigDict:
@@ -63,7 +63,7 @@ def load_config(folder: str | os.PathLike) -> ConfigDict:
         config = base.get_config().lock()
         config.update(_tuples(values))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} cannot be read ({error}); restore it or train into another --workdir") from error
+        raise UserError(f"{path} cannot be read ({error}); restore it or train into another folder") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).strip("'\"").split())
         raise UserError(f"{path} is no config of this version ({reason}); restore it or train again") from error
@@ -91,7 +91,7 @@ def check_resumable(folder: str | os.PathLike, saved: ConfigDict, config: Config
         return
     listed = ", ".join(f"{name}={new!r} but the run was started with {old!r}" for name, (old, new) in changes.items())
     flags = " ".join(f"--config.{name}={_as_flag(old)}" for name, (old, _) in changes.items())
-    raise UserError(f"{folder} cannot be resumed: {listed}; choose another --workdir or pass {flags}")
+    raise UserError(f"{folder} cannot be resumed: {listed}; choose another folder or pass {flags}")
 
 
 def _as_flag(value):

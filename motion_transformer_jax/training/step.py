@@ -75,7 +75,7 @@ def compute_losses(
     transform: ThinPlate,
 ) -> tuple[jax.Array, tuple[Metrics, Any]]:
     """The weighted sum of all losses; also each weighted loss by name, and the updated `batch_stats`."""
-    frames = jnp.stack([source, driving, warp_image(transform, driving)])
+    frames = jnp.stack([source, driving, warp_image(transform, driving, align_corners=config.model.align_corners)])
     (source_motion, driving_motion, warped_motion), stats = estimate_frames(model, variables, frames)
     generation, updated = model.apply(
         {"params": variables["params"], "batch_stats": stats},
@@ -93,9 +93,7 @@ def compute_losses(
 
 def _perceptual(config: ConfigDict, vgg_params: dict, prediction: jax.Array, driving: jax.Array) -> jax.Array:
     dtype = None if config.dtype == "float32" else jnp.dtype(config.dtype)
-    weights = [w for w in config.loss.perceptual]
-    while weights and weights[-1] == 0:
-        weights.pop()
+    weights = used_tap_weights(config)
     vgg = VGG19(Layers(dtype), num_taps=len(weights))
 
     def features(image: jax.Array) -> list[list[jax.Array]]:
@@ -103,6 +101,14 @@ def _perceptual(config: ConfigDict, vgg_params: dict, prediction: jax.Array, dri
         return [vgg.apply({"params": vgg_params}, level) for level in pyramid]
 
     return losses.perceptual(features(prediction), features(driving), weights)
+
+
+def used_tap_weights(config: ConfigDict) -> list[float]:
+    """The perceptual loss's weights up to the last one above 0; later taps of the VGG are not computed."""
+    weights = list(config.loss.perceptual)
+    while weights[-1] == 0:
+        weights.pop()
+    return weights
 
 
 def _equivariance(config: ConfigDict, driving: Motion, warped: Motion, transform: ThinPlate) -> Metrics:

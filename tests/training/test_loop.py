@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from motion_transformer_jax.configs import demo
+from motion_transformer_jax.data.pairs import create_videos
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.animation_model import Generation
 from motion_transformer_jax.models.dense_motion import DenseMotion
@@ -27,7 +28,7 @@ def small_config(**changes):
     config = demo.get_config("debug")
     config.model.image_size = SIZE
     config.loss.scales = (1.0,)
-    config.data.puppet_identities = 4
+    config.data.puppet_identities = 8
     config.data.puppet_clips = 1
     config.data.puppet_frames = 4
     config.train.validation_pairs = 8
@@ -272,7 +273,7 @@ def test_a_checkpoint_never_holds_nan(tmp_path, monkeypatch):
 
 def test_workdir_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"cannot write into .*/file/run .*--workdir"):
+    with pytest.raises(UserError, match=r"cannot write into .*/file/run .*choose a folder"):
         loop.train_and_evaluate(steps_config(2), tmp_path / "file" / "run")
 
 
@@ -288,3 +289,16 @@ def test_first_lines_tell_what_runs(tmp_path, caplog):
     for text in ("8 x cpu, batch of 8", "parameters: generator 0.00 M", str(tmp_path), "the first step compiles"):
         assert text in caplog.text
     assert "step 2/2: loss" in caplog.text
+
+
+def test_refuses_to_go_on_with_other_videos(tmp_path, monkeypatch):
+    loop.train_and_evaluate(steps_config(2), tmp_path)
+    monkeypatch.setattr(loop, "create_videos", lambda split, **kwargs: Renamed(create_videos(split, **kwargs)))
+    with pytest.raises(UserError, match="was trained on other videos"):
+        loop.train_and_evaluate(steps_config(4), tmp_path)
+
+
+class Renamed:
+    def __init__(self, videos):
+        self.names = [f"other-{name}" for name in videos.names]
+        self.num_frames, self.frame = videos.num_frames, videos.frame

@@ -7,7 +7,7 @@ import pytest
 from motion_transformer_jax.configs import taichi256
 from motion_transformer_jax.data.puppets import PuppetVideos
 from motion_transformer_jax.models.vgg import random_vgg19
-from motion_transformer_jax.training.loop import create_configured_optimizer
+from motion_transformer_jax.training.optimizer import create_configured_optimizer
 from motion_transformer_jax.training.parallel import create_mesh, replicate, shard_batch
 from motion_transformer_jax.training.state import create_train_state
 from motion_transformer_jax.training.step import create_train_step

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 def config_of(num_steps):
     config = demo.get_config("debug")
-    config.data.puppet_identities = 4
+    config.data.puppet_identities = 8
     config.data.puppet_clips = 1
     config.data.puppet_frames = 4
     config.optimizer.ema_decay = 0.9

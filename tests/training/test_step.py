@@ -15,7 +15,7 @@ from motion_transformer_jax.models.vgg import random_vgg19
 from motion_transformer_jax.ops.thin_plate import ThinPlate
 from motion_transformer_jax.torch_io.names import to_torch_layout, torch_names
 from motion_transformer_jax.torch_io.vgg import CONVOLUTION_INDICES
-from motion_transformer_jax.training.loop import create_configured_optimizer
+from motion_transformer_jax.training.optimizer import create_configured_optimizer
 from motion_transformer_jax.training.state import TrainState, create_train_state
 from motion_transformer_jax.training.step import apply_gradients, compute_losses, estimate_frames, sample_warps
 
@@ -53,7 +53,7 @@ def rule_vgg(dtype) -> dict:
 
 @dataclasses.dataclass
 class Run:
-    """What some steps computed: per step the losses, and the first step's gradients and the last state, by name."""
+    """What some steps computed: each step's losses, the first step's gradients, the states before and after each."""
 
     losses: list[dict[str, float]]
     gradients: dict[str, np.ndarray]
@@ -86,7 +86,7 @@ def run_steps(config, official: dict, dtype, num_steps: int) -> Run:
         (total, (terms, batch_stats)), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)
         return apply_gradients(config, optimizer, state, gradients, batch_stats), {"total": total, **terms}, gradients
 
-    run, vgg_params = Run([], {}, []), rule_vgg(dtype)
+    run, vgg_params = Run([], {}, [named(variables)]), rule_vgg(dtype)
     for i in range(num_steps):
         state, terms, gradients = step(state, vgg_params)
         run.losses.append({name: float(value) for name, value in terms.items()})
@@ -97,6 +97,22 @@ def run_steps(config, official: dict, dtype, num_steps: int) -> Run:
 
 
 FRAMES = ("source", "driving")
+
+
+def test_losses_without_a_background_predictor(golden):
+    """The first keypoint's mask then counts as background; one forward pass, in float32."""
+    official = golden("train_step_mtia")
+    config = reduced_config(taichi256, 64)
+    config.background.kind = "none"
+    model = create_animation_model(config, train=True)
+    variables = rule_variables(abstract_variables(create_animation_model(config), 64), "train")
+    frames = (jnp.float32(official[f"{name}_u8"]) / 255 for name in FRAMES)
+    transform = ThinPlate(jnp.asarray(official["tps_theta"]), jnp.asarray(official["tps_control_params"][:, 0]))
+    losses = jax.jit(lambda v, vgg, source, driving: compute_losses(config, model, v, vgg, source, driving, transform))
+    _, (terms, _) = losses(variables, rule_vgg(np.float32), *frames)
+    for name, value in terms.items():
+        expected = official[f"losses_without_bg_predictor__{LOSSES[name]}"]
+        np.testing.assert_allclose(value, expected, rtol=2e-5, err_msg=name)
 
 
 def norms_and_sums(arrays: dict, names) -> np.ndarray:
@@ -145,13 +161,19 @@ def test_parameters_after(float64_run, steps):
     run, official = float64_run
     keep = ~official["param_grad_is_zero"].astype(bool)
     names = official["param_names"].astype(str)[keep]
-    norms = norms_and_sums(run.states[steps - 1], names)[:, 0]
-    np.testing.assert_allclose(norms, official[f"param_after_{steps}_norm_sum"][keep, 0], rtol=1e-5)
+    for kind, arrays in {"param": run.states[steps], "delta": difference(run.states[steps], run.states[0])}.items():
+        norms = norms_and_sums(arrays, names)[:, 0]
+        expected = official[f"{kind}_after_{steps}_norm_sum"][keep, 0]
+        np.testing.assert_allclose(norms, expected, rtol=1e-5, err_msg=kind)
+
+
+def difference(after: dict, before: dict) -> dict:
+    return {name: after[name] - before[name] for name in before}
 
 
 def test_running_statistics_after_three_steps(float64_run):
     run, official = float64_run
-    norms = norms_and_sums(run.states[2], official["bn_names"].astype(str))[:, 0]
+    norms = norms_and_sums(run.states[3], official["bn_names"].astype(str))[:, 0]
     np.testing.assert_allclose(norms, official["bn_after_3_norm_sum"][:, 0], rtol=1e-5)
 
 

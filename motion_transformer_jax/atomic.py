@@ -1,0 +1,42 @@
+"""Files that appear whole or not at all."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from motion_transformer_jax.errors import UserError
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Lends a temporary path beside `path`, with the same ending, and renames it to `path` when the body succeeds.
+
+    Raises:
+        UserError: The folder is missing or cannot be written to, or the system refuses (no space, a folder in the way).
+    """
+    path = Path(path)
+    if not os.path.isdir(path.parent):
+        raise UserError(f"cannot write {path}: there is no folder {path.parent}; create it first")
+    if os.path.isdir(path):
+        raise UserError(f"cannot write {path}: it is a folder; choose another name")
+    temporary = path.parent / f".{secrets.token_hex(6)}{path.suffix}"
+    try:
+        with system_errors(path):
+            temporary.touch(exist_ok=False)
+        yield temporary
+        with system_errors(path):
+            os.replace(temporary, path)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+@contextmanager
+def system_errors(path: Path) -> Iterator[None]:
+    """Turns the system's refusals inside the body into a UserError that names the path."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write {path} ({error.strerror}); check the folder's permissions and space") from error
