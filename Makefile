@@ -9,7 +9,7 @@ $(VENV)/installed: setup.cfg pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --quiet -c requirements.lock -e .
 	touch $@
 
-# torch is pinned and comes first: a looser range pulls gigabytes of CUDA.
+# Pinned and first, so that the extras cannot ask for a newer one; the CPU build is enough where the index has it.
 $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet -c requirements.lock torch==2.13.0
 	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[test,torch]'
