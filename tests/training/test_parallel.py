@@ -55,7 +55,7 @@ def test_eight_devices_equal_one(one_device):
     assert state8.step == state.step == 3
     for a, b in zip(jax.tree.leaves(state8.params), jax.tree.leaves(state.params), strict=True):
         assert a.dtype == b.dtype
-        assert np.abs(a - b).max() <= 1e-5 * np.abs(b).max()
+        assert np.abs(a - b).max() <= 1e-5 * np.abs(b).max() + 1e-12  # a bias before a norm has no gradient
 
 
 def test_training_moves_every_part(one_device):

@@ -10,6 +10,7 @@ from flax import traverse_util
 from parity import abstract_variables, rule_tensor, rule_variables
 
 from motion_transformer_jax.configs import taichi256, vox256
+from motion_transformer_jax.models import token_transformer
 from motion_transformer_jax.models.animation_model import create_animation_model
 from motion_transformer_jax.models.vgg import random_vgg19
 from motion_transformer_jax.ops.thin_plate import ThinPlate
@@ -68,6 +69,15 @@ def named(variables: dict) -> dict[str, np.ndarray]:
 
 
 def run_steps(config, official: dict, dtype, num_steps: int) -> Run:
+    """Steps with the recorded sine table: it is a weight of the official modules, and ours may differ by its last bit,
+    which three steps of Adam amplify to some 1e-3 of a parameter's change.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(token_transformer, "sine_position_table", lambda *_: official["position_table"])
+        return _run_steps(config, official, dtype, num_steps)
+
+
+def _run_steps(config, official: dict, dtype, num_steps: int) -> Run:
     model = create_animation_model(config, train=True)
     template = abstract_variables(create_animation_model(config), config.model.image_size)
     variables = jax.tree.map(lambda x: jnp.asarray(x, dtype), rule_variables(template, "train"))
