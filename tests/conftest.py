@@ -16,6 +16,11 @@ jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parent.parent 
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
+def pytest_collection_modifyitems(items):
+    """Long tests first, so that no process ends up with one while the others have nothing left."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session")
 def golden():
     """Loader of golden arrays: `golden("ops")` is the dict of arrays in tests/golden/ops.npz."""

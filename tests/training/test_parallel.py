@@ -12,6 +12,8 @@ from motion_transformer_jax.training.parallel import create_mesh, replicate, sha
 from motion_transformer_jax.training.state import create_train_state
 from motion_transformer_jax.training.step import create_train_step
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("devices")]
+
 
 def train(num_devices: int, num_steps: int = 3):
     """Three steps of the same global batches on so many devices: losses and the final state.
@@ -55,7 +57,7 @@ def test_eight_devices_equal_one(one_device):
     assert state8.step == state.step == 3
     for a, b in zip(jax.tree.leaves(state8.params), jax.tree.leaves(state.params), strict=True):
         assert a.dtype == b.dtype
-        assert np.abs(a - b).max() <= 1e-5 * np.abs(b).max() + 1e-12  # a bias before a norm has no gradient
+        assert np.abs(a - b).max() <= 1e-5 * np.abs(b).max() + 1e-9  # a bias before a norm has no gradient
 
 
 def test_training_moves_every_part(one_device):

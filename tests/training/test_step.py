@@ -109,6 +109,7 @@ def _run_steps(config, official: dict, dtype, num_steps: int) -> Run:
 FRAMES = ("source", "driving")
 
 
+@pytest.mark.slow
 def test_losses_without_a_background_predictor(golden):
     """The first keypoint's mask then counts as background; one forward pass, in float32."""
     official = golden("train_step_mtia")
@@ -138,7 +139,12 @@ def assert_losses(run: Run, official: dict, rtol: float) -> None:
             np.testing.assert_allclose(terms[name], value, rtol=rtol, err_msg=f"step {i}, {name}")
 
 
-@pytest.fixture(scope="module", params=["train_step_mtia", "train_step_mtia_vox128"])
+def in_one_process(name: str):
+    """A recorded run whose tests share what is compiled for it."""
+    return pytest.param(name, marks=[pytest.mark.slow, pytest.mark.xdist_group(name)])
+
+
+@pytest.fixture(scope="module", params=map(in_one_process, ["train_step_mtia", "train_step_mtia_vox128"]))
 def float64_run(request, golden):
     official = golden(request.param)
     module, size = (vox256, 128) if "vox" in request.param else (taichi256, 64)
@@ -193,11 +199,15 @@ def float32_run(golden):
     return run_steps(reduced_config(taichi256, 64), official, np.float32, 1), official
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("float32")
 def test_float32_losses(float32_run):
     run, official = float32_run
     assert_losses(run, official, rtol=2e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("float32")
 def test_float32_gradients(float32_run):
     run, official = float32_run
     keep = ~official["grad_is_zero"].astype(bool)
