@@ -14,6 +14,7 @@ SIZE = 32
 
 def tiny_config():
     config = demo.get_config("debug")
+    config.optimizer.ema_decay = 0.0
     assert config.model.image_size == SIZE
     return config
 
