@@ -69,9 +69,10 @@ def run_command(command: Callable[[list[str]], int | None], argv: Sequence[str] 
 
 def set_up_logging() -> None:
     """Send this package's messages to stderr, and of the libraries' only warnings."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Formatter())
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.basicConfig(level=logging.WARNING)
+    for handler in logging.root.handlers:
+        if type(handler) is logging.StreamHandler:  # ours, or one that a library made when it was imported
+            handler.setFormatter(_Formatter())
     logging.getLogger("motion_transformer_jax").setLevel(logging.INFO)
 
 

@@ -146,3 +146,12 @@ def test_messages_of_libraries_are_quiet(capsys):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "step 1\nwarning: careful\n")
     assert logging.getLogger("motion_transformer_jax").level in (logging.INFO, logging.NOTSET)
+
+
+def test_messages_are_plain_even_when_a_library_set_logging_up_first():
+    code = (
+        "import logging; logging.basicConfig(); from motion_transformer_jax.cli import set_up_logging; "
+        "set_up_logging(); log = logging.getLogger('motion_transformer_jax.x'); log.info('told'); log.warning('minded')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "told\nwarning: minded\n"

@@ -65,10 +65,17 @@ def is_quick(name: str, variant: str) -> bool:
     return name == "demo" or variant == "debug" or (name, variant) == ("taichi256", "")
 
 
+def step_of(name: str, variant: str) -> str:
+    """All that the traced step depends on: experiments that differ in data and schedule alone share one."""
+    config = create(name, variant)
+    groups = ("dtype", "model", "transformer", "dense_motion", "generator", "background", "loss", "perceptual")
+    return repr([config[group] for group in groups])
+
+
+ALL = [(name, variant) for name in EXPERIMENTS for variant in ["", *variants.VARIANTS]]
 PAIRS = [
-    pytest.param(name, variant, marks=() if is_quick(name, variant) else pytest.mark.slow)
-    for name in EXPERIMENTS
-    for variant in ["", *variants.VARIANTS]
+    pytest.param(*pair, marks=() if is_quick(*pair) else pytest.mark.slow)
+    for pair in {step_of(*pair): pair for pair in reversed(ALL)}.values()
 ]
 
 

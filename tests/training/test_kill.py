@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import pytest
 
 from motion_transformer_jax import configs
@@ -49,7 +50,7 @@ def kill_after(workdir, step: int, environment: dict) -> None:
 
 @pytest.mark.slow
 def test_killed_at_a_random_step_it_goes_on_bit_for_bit(tmp_path):
-    environment = os.environ | {"XLA_FLAGS": "", "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
+    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir}
     subprocess.run(command(tmp_path / "whole"), env=environment, check=True, timeout=SECONDS)
     step = random.randint(3, NUM_STEPS - 2)
     kill_after(tmp_path / "killed", step, environment)
