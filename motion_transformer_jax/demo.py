@@ -118,11 +118,11 @@ def animate(config: ConfigDict, out: Path) -> None:
 def choose_clips(names: Sequence[str]) -> tuple[int, int]:
     """A clip whose first frame is the source, and the clip of another identity that drives it.
 
-    Both dance: that is the liveliest kind of motion, and the figures face the viewer. Without two dancers, any two
-    identities.
+    Both squat: the whole figure moves, and its legs bend, which a model learns within minutes. Without two such clips,
+    any two identities.
     """
-    dancers = [i for i, name in enumerate(names) if "#dance" in name]
-    candidates = dancers if len({identity(names[i]) for i in dancers}) > 1 else range(len(names))
+    squats = [i for i, name in enumerate(names) if "#squat" in name]
+    candidates = squats if len({identity(names[i]) for i in squats}) > 1 else range(len(names))
     driving = candidates[0]
     return next(i for i in candidates if identity(names[i]) != identity(names[driving])), driving
 
