@@ -241,9 +241,11 @@ def _announce(
     devices, batch_size = mesh.devices.size, config.train.batch_size
     _say("%s on %d x %s, batch of %d", config.name, devices, mesh.devices.flat[0].device_kind, batch_size)
     _say("parameters: %s; all in %s", parts, table)
+    if step >= durations.total_steps:
+        _say("%s: all %d steps are done", workdir, durations.total_steps)
+        return
     epochs = durations.total_steps / durations.steps_per_epoch
     _say("%s: steps %d to %d, %.3g epochs in all", workdir, step + 1, durations.total_steps, epochs)
     if config.perceptual.weights == "random":
         _say("the perceptual loss uses a VGG19 with random weights (perceptual.weights)")
-    if step < durations.total_steps:
-        _say("the first step compiles: it can take minutes")
+    _say("the first step compiles: it can take minutes")
