@@ -84,7 +84,7 @@ def _transformer() -> ConfigDict:
             stacks=1,  # transformers in series, all read by the heads; the paper's large model has 3
             position="sine_every_layer",  # "none", "sine", "sine_every_layer" or "learnable"
             image_attends_to_motion=True,  # False: image tokens cannot look at motion tokens
-            token_std=0.02,  # spread of the motion tokens at the start; a larger one parts the keypoints sooner
+            token_std=0.02,  # spread of the motion tokens at the start; the official one
             imagenet_normalize=False,  # normalise images by ImageNet's mean and deviation first
         )
     )

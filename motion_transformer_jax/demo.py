@@ -118,8 +118,7 @@ def animate(config: ConfigDict, out: Path) -> None:
 def choose_clips(names: Sequence[str]) -> tuple[int, int]:
     """A clip whose first frame is the source, and the clip of another identity that drives it.
 
-    Both squat: the whole figure moves, and its legs bend, which a model learns within minutes. Without two such clips,
-    any two identities.
+    Both squat: of all motions the one that a model of minutes follows best. Without two such clips, any two identities.
     """
     squats = [i for i, name in enumerate(names) if "#squat" in name]
     candidates = squats if len({identity(names[i]) for i in squats}) > 1 else range(len(names))
