@@ -21,6 +21,7 @@ def get_config() -> ConfigDict:
             max_features=1024,
             num_blocks=5,  # down blocks, and as many up blocks
             scale=0.25,  # the flow field's size as a share of the image's
+            covariance_heatmaps=False,  # show each region by its own covariance, which region_predictor alone gives
         )
     )
     config.generator = ConfigDict(
@@ -30,6 +31,26 @@ def get_config() -> ConfigDict:
             num_down_blocks=2,
             num_bottleneck_blocks=6,
             skips=True,  # warp and blend the encoder's features into the decoder at every size
+        )
+    )
+    config.keypoint_detector = _keypoint_detector()
+    config.region_predictor = _region_predictor()
+    config.disentangler = ConfigDict(
+        dict(
+            enabled=False,  # MRAA's network that gives the driving pose to the source figure's shape
+            identity_features=64,
+            pose_features=64,
+        )
+    )
+    config.discriminator = ConfigDict(
+        dict(
+            enabled=False,  # needed where loss.adversarial is above 0
+            scales=(1.0,),  # of the images that it sees
+            base_features=32,
+            max_features=512,
+            num_blocks=4,
+            spectral_norm=False,
+            use_keypoints=False,  # it also sees the driving keypoints as heat maps
         )
     )
     config.background = ConfigDict(
@@ -52,7 +73,8 @@ def get_config() -> ConfigDict:
     config.train = _train()
     config.animate = ConfigDict(
         dict(
-            mode="relative",  # "relative": source motion plus driving change; "absolute": driving motion
+            mode="relative",  # "relative": source motion plus driving change; "absolute": driving motion; "avd": the
+            # driving pose in the source figure's shape, by the disentangler
             adapt_scale=False,  # scale relative motion by the figures' size
         )
     )
@@ -62,11 +84,12 @@ def get_config() -> ConfigDict:
 def _model() -> ConfigDict:
     return ConfigDict(
         dict(
-            estimator="motion_transformer",  # the motion estimator
+            estimator="motion_transformer",  # or "keypoint_detector" (FOMM) or "region_predictor" (MRAA)
             image_size=256,  # pixels, square
             num_keypoints=10,
             align_corners=False,  # of sampling; False: the official mix of conventions, which shrinks an unmoved
             # image by a pixel of the flow field; True: corners everywhere, an unmoved image stays as it is
+            revert_axis_swap=False,  # make a pair's affines agree in sign, which principal axes leave open
         )
     )
 
@@ -90,6 +113,34 @@ def _transformer() -> ConfigDict:
     )
 
 
+def _keypoint_detector() -> ConfigDict:
+    return ConfigDict(
+        dict(
+            base_features=32,  # channels after the hourglass's last up block
+            max_features=1024,
+            num_blocks=5,  # down blocks, and as many up blocks
+            scale=0.25,  # the detector's image as a share of the model's
+            temperature=0.1,  # of the softmax over a heat map
+            padding=0,  # of the heads' 7×7 convolutions
+            shared_affine=False,  # one map of affines for all keypoints instead of one each
+        )
+    )
+
+
+def _region_predictor() -> ConfigDict:
+    return ConfigDict(
+        dict(
+            base_features=32,
+            max_features=1024,
+            num_blocks=5,
+            scale=0.25,
+            temperature=0.1,
+            padding=0,
+            affine="principal_axes",  # of the region's covariance; or "regression", from a map of affines
+        )
+    )
+
+
 def _loss() -> ConfigDict:
     return ConfigDict(
         dict(
@@ -99,6 +150,12 @@ def _loss() -> ConfigDict:
             equivariance_affine=10.0,
             background_mask=0.0,
             mask_concentration=0.0,
+            adversarial=0.0,  # the generator's, against the discriminator; FOMM's adversarial configuration: 1
+            discriminator=1.0,  # the discriminator's own
+            feature_matching=(10.0, 10.0, 10.0, 10.0),  # of the discriminator's blocks, where loss.adversarial is on
+            disentangled_keypoints=1.0,  # the two of train.objective="disentanglement"
+            disentangled_affine=1.0,
+            disentangled_scale=0.25,  # driving poses are stretched by 1 - this ... 1 + this along x and y
             warp_sigma_affine=0.05,  # equivariance warp: standard deviation of its affine part
             warp_sigma_tps=0.005,  # and of its thin-plate weights
             warp_points=5,  # thin-plate control points along a side
@@ -112,6 +169,8 @@ def _optimizer() -> ConfigDict:
             learning_rate_motion_estimator=2e-4,
             learning_rate_generator=2e-4,  # dense motion and image generator
             learning_rate_background=2e-4,
+            learning_rate_discriminator=2e-4,
+            learning_rate_disentangler=1e-3,
             clip_motion_estimator=1.0,  # total gradient norm; 0: no clipping
             clip_generator=0.0,
             clip_background=0.0,
@@ -142,6 +201,9 @@ def _data() -> ConfigDict:
 def _train() -> ConfigDict:
     return ConfigDict(
         dict(
+            objective="reconstruction",  # or "disentanglement": train the disentangler alone, all else frozen
+            init_from="",  # folder of a run whose weights a new run starts from; empty: from scratch
+            backbone_path="",  # HRNet's ImageNet weights (.pth) that a new run starts from; empty: from scratch
             batch_size=64,  # global: over all devices of all processes
             num_epochs=100,
             num_steps=0,  # overrides num_epochs when above 0

@@ -9,6 +9,11 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.configs import base, variants
 
+SHORT = {
+    "mraa": {"train.batch_size": 8},
+    "mraa_avd": {"train.batch_size": 64, "train.num_steps": 400},
+}
+
 
 def get_config(variant: str = "") -> ConfigDict:
     """A model and a schedule that learn to move a puppet in minutes."""
@@ -23,6 +28,14 @@ def get_config(variant: str = "") -> ConfigDict:
     config.transformer.depth = 3
     config.transformer.heads = 4
     config.transformer.token_std = 1.0
+    for detector in (config.keypoint_detector, config.region_predictor):
+        detector.update(base_features=16, max_features=128, num_blocks=3, scale=0.5, padding=3)
+    config.discriminator.base_features = 16
+    config.discriminator.max_features = 64
+    config.discriminator.num_blocks = 3
+    config.background.base_features = 8
+    config.background.max_features = 64
+    config.background.num_blocks = 4
     config.dense_motion.base_features = 16
     config.dense_motion.max_features = 128
     config.dense_motion.num_blocks = 3
@@ -32,6 +45,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.generator.num_bottleneck_blocks = 2
     config.loss.scales = (1.0, 0.5)
     config.loss.perceptual = (10.0, 10.0, 0.0, 0.0, 0.0)
+    config.loss.feature_matching = (10.0, 10.0, 10.0)
     config.perceptual.weights = "random"
     config.optimizer.learning_rate_motion_estimator = 1e-3
     # Chosen by looking: with equal rates one mask held the whole figure (BUILD_NOTES.md has the trials).
@@ -44,4 +58,4 @@ def get_config(variant: str = "") -> ConfigDict:
     config.train.picture_every_steps = 200
     config.train.validate_every_steps = 200
     config.train.checkpoint_every_steps = 100
-    return variants.apply(config, variant)
+    return variants.apply(config, variant, SHORT)

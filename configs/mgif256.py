@@ -9,6 +9,24 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.configs import base, variants
 
+_FOMM = {
+    "keypoint_detector.shared_affine": True,
+    "discriminator.enabled": True,
+    "discriminator.spectral_norm": True,
+    "discriminator.use_keypoints": False,
+    "loss.adversarial": 1.0,
+    "optimizer.milestones_epochs": (60, 90),
+    "data.repeats": 25,
+    "train.num_epochs": 100,
+    "train.batch_size": 36,
+}
+OFFICIAL = {
+    "fomm": _FOMM,
+    "fomm_adv": _FOMM,  # on MGIF the official FOMM is adversarial anyway
+    "mraa": {"background.kind": "zero"},
+    "mraa_avd": {"background.kind": "zero", "optimizer.milestones_epochs": (60, 90)},
+}
+
 
 def get_config(variant: str = "") -> ConfigDict:
     """The official MGIF hyper-parameters."""
@@ -17,4 +35,4 @@ def get_config(variant: str = "") -> ConfigDict:
     config.generator.skips = False
     config.data.repeats = 50
     config.animate.mode = "absolute"
-    return variants.apply(config, variant)
+    return variants.apply(config, variant, OFFICIAL)

@@ -9,6 +9,14 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.configs import base, variants
 
+OFFICIAL = {
+    "fomm": {"data.repeats": 150, "train.batch_size": 30},
+    # Meant to go on from a run of `fomm` (train.init_from): its keypoints stay as they are.
+    "fomm_adv": {"data.repeats": 150, "train.batch_size": 27, "optimizer.learning_rate_motion_estimator": 0.0},
+    "mraa": {"data.repeats": 150},
+    "mraa_avd": {"data.repeats": 150},
+}
+
 
 def get_config(variant: str = "") -> ConfigDict:
     """The official TaiChiHD hyper-parameters; its HRNet starts from scratch here, not from ImageNet weights."""
@@ -20,4 +28,4 @@ def get_config(variant: str = "") -> ConfigDict:
     config.data.by_identity = True
     config.data.repeats = 250
     config.animate.mode = "absolute"
-    return variants.apply(config, variant)
+    return variants.apply(config, variant, OFFICIAL)

@@ -1,26 +1,86 @@
 """Variants that every experiment takes after a colon: `configs/taichi256.py:stem`, several joined by commas.
 
-The poster's ablations: `stem`, `hrnet_w48` (backbones), `depth4`, `depth8` (layers), `no_position` (no position
-encoding). `debug` shrinks any experiment to a minute of CPU on procedural puppets.
+The systems that the paper compares with: `fomm`, `fomm_adv` (with a discriminator), `mraa`, and `mraa_avd`, which trains
+MRAA's disentangler upon a trained MRAA (`--config.train.init_from=RUN`). The poster's ablations: `stem`, `hrnet_w48`
+(backbones), `depth4`, `depth8` (layers), `no_position` (no position encoding). `debug` shrinks any experiment to a
+minute of CPU on procedural puppets.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from motion_transformer_jax.errors import UserError
 
 
-def apply(config: ConfigDict, variant: str) -> ConfigDict:
-    """The config with the comma-separated variants applied in order; raises UserError on an unknown one."""
+def apply(
+    config: ConfigDict, variant: str, official: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+) -> ConfigDict:
+    """The config with the comma-separated variants applied in order.
+
+    Args:
+        config: an experiment's, changed in place.
+        variant: names from VARIANTS.
+        official: fields that a variant has in this experiment only, such as {"fomm": {"data.repeats": 75}}; they are
+            set after the variant's own.
+
+    Raises:
+        UserError: an unknown variant.
+    """
     for name in filter(None, variant.split(",")):
         if name not in VARIANTS:
             raise UserError(
                 f"unknown variant '{name}' of config '{config.name}'; expected one of {', '.join(VARIANTS)}"
             )
         VARIANTS[name](config)
+        config.update_from_flattened_dict(official.get(name, {}))
         config.name = f"{config.name}-{name}"
     return config
+
+
+def _fomm(config: ConfigDict) -> None:
+    config.model.estimator = "keypoint_detector"
+    config.generator.skips = False
+    config.background.kind = "none"
+    config.loss.background_mask = 0.0
+    config.loss.mask_concentration = 0.0
+    config.optimizer.clip_motion_estimator = 0.0
+    config.animate.mode = "relative"
+
+
+def _fomm_adv(config: ConfigDict) -> None:
+    _fomm(config)
+    config.discriminator.enabled = True
+    config.discriminator.use_keypoints = True
+    config.loss.adversarial = 1.0
+    config.optimizer.milestones_epochs = ()
+    config.train.num_epochs = 150
+
+
+def _mraa(config: ConfigDict) -> None:
+    config.model.estimator = "region_predictor"
+    config.model.revert_axis_swap = True
+    config.dense_motion.covariance_heatmaps = True
+    config.generator.skips = True
+    config.background.kind = "affine"
+    config.loss.background_mask = 0.0
+    config.loss.mask_concentration = 0.0
+    config.optimizer.clip_motion_estimator = 0.0
+    config.train.batch_size = 14
+    config.animate.mode = "relative"
+    config.animate.adapt_scale = True
+
+
+def _mraa_avd(config: ConfigDict) -> None:
+    _mraa(config)
+    config.disentangler.enabled = True
+    config.optimizer.milestones_epochs = (20, 25)
+    config.train.objective = "disentanglement"
+    config.train.num_epochs = 30
+    config.train.batch_size = 256
+    config.animate.mode = "avd"
 
 
 def _stem(config: ConfigDict) -> None:
@@ -51,6 +111,10 @@ def _debug(config: ConfigDict) -> None:
     config.transformer.dim = 32
     config.transformer.depth = 2
     config.transformer.heads = 2
+    for detector in (config.keypoint_detector, config.region_predictor):
+        detector.update(base_features=8, max_features=32, num_blocks=2, scale=0.5, padding=3)
+    config.discriminator.num_blocks = 2
+    config.loss.feature_matching = (10.0, 10.0)
     config.dense_motion.base_features = 8
     config.dense_motion.max_features = 32
     config.dense_motion.num_blocks = 2
@@ -77,6 +141,10 @@ def _debug(config: ConfigDict) -> None:
 
 
 VARIANTS: dict[str, Callable[[ConfigDict], None]] = {
+    "fomm": _fomm,
+    "fomm_adv": _fomm_adv,
+    "mraa": _mraa,
+    "mraa_avd": _mraa_avd,
     "stem": _stem,
     "hrnet_w48": _hrnet_w48,
     "depth4": _depth4,

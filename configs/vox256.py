@@ -9,6 +9,13 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.configs import base, variants
 
+OFFICIAL = {
+    "fomm": {"data.repeats": 75, "train.batch_size": 40},
+    "fomm_adv": {"data.repeats": 75, "train.batch_size": 36},
+    "mraa": {"data.repeats": 75, "region_predictor.padding": 3},
+    "mraa_avd": {"data.repeats": 2000, "region_predictor.padding": 3},
+}
+
 
 def get_config(variant: str = "") -> ConfigDict:
     """The official VoxCeleb hyper-parameters."""
@@ -16,4 +23,4 @@ def get_config(variant: str = "") -> ConfigDict:
     config.name = "vox256"
     config.data.by_identity = True
     config.data.repeats = 150
-    return variants.apply(config, variant)
+    return variants.apply(config, variant, OFFICIAL)

@@ -14,6 +14,7 @@ from motion_transformer_jax.models.motion import Motion
 from motion_transformer_jax.ops import affine
 from motion_transformer_jax.ops.coordinates import (
     coordinate_grid,
+    covariance_heatmaps,
     from_homogeneous,
     gaussian_heatmaps,
     to_homogeneous,
@@ -47,12 +48,16 @@ class DenseMotion:
     heatmap: jax.Array
 
 
-def keypoint_warps(source: Motion, driving: Motion, height: int, width: int) -> jax.Array:
+def keypoint_warps(
+    source: Motion, driving: Motion, height: int, width: int, *, revert_axis_swap: bool = False
+) -> jax.Array:
     """Each keypoint's local affine warp from driving to source, [B, K, height, width, 2] (FOMM, equation 4)."""
     grid = coordinate_grid(height, width, source.keypoints.dtype)[None, None]
-    matrix = affine.compose(source.affine, affine.inverse(driving.affine))[:, :, None, None]
+    matrix = affine.compose(source.affine, affine.inverse(driving.affine))
+    if revert_axis_swap:
+        matrix = affine.agree_in_sign(matrix)
     offset = grid - driving.keypoints[:, :, None, None]
-    return affine.transform(matrix, offset) + source.keypoints[:, :, None, None]
+    return affine.transform(matrix[:, :, None, None], offset) + source.keypoints[:, :, None, None]
 
 
 def background_warp(background: jax.Array | None, batch: int, height: int, width: int, dtype) -> jax.Array:
@@ -70,6 +75,8 @@ class DenseMotionNetwork(nn.Module):
 
     Attributes:
         scale: the flow field's size as a share of the image's.
+        covariance_heatmaps: show each region by its own covariance, instead of by a circle of a fixed size.
+        revert_axis_swap: take each local warp with the sign that keeps the x axis' direction.
         align_corners: where [-1, 1] lies in sampling; False as in the official code, see `ops/coordinates.py`.
     """
 
@@ -77,6 +84,8 @@ class DenseMotionNetwork(nn.Module):
     max_features: int
     num_blocks: int
     scale: float
+    covariance_heatmaps: bool
+    revert_axis_swap: bool
     align_corners: bool
     layers: Layers
 
@@ -88,7 +97,7 @@ class DenseMotionNetwork(nn.Module):
         source = antialias_downsample(source, self.scale, rounding="floor")
         b, h, w, channels = source.shape
         num_warps = source_motion.keypoints.shape[1] + 1
-        warps = keypoint_warps(source_motion, driving_motion, h, w)
+        warps = keypoint_warps(source_motion, driving_motion, h, w, revert_axis_swap=self.revert_axis_swap)
         sparse_motion = jnp.concatenate([background_warp(background, b, h, w, warps.dtype), warps], axis=1)
         # All warps of an image in one gather: the candidates stand one above the other.
         deformed = grid_sample(
@@ -97,7 +106,8 @@ class DenseMotionNetwork(nn.Module):
             padding_mode="zeros",
             align_corners=self.align_corners,
         ).reshape(b, num_warps, h, w, channels)
-        heatmap = self._heatmap(source_motion.keypoints, driving_motion.keypoints, h, w)
+        heatmap = self._heatmap(driving_motion, h, w) - self._heatmap(source_motion, h, w)
+        heatmap = jnp.pad(heatmap, ((0, 0), (0, 0), (0, 0), (1, 0)))
 
         x = jnp.concatenate([heatmap[..., None], deformed.transpose(0, 2, 3, 1, 4)], axis=-1)
         hourglass = Hourglass(self.base_features, self.max_features, self.num_blocks, self.layers, name="hourglass")
@@ -109,7 +119,7 @@ class DenseMotionNetwork(nn.Module):
         deformation = jnp.einsum("bhwk,bkhwc->bhwc", mask, sparse_motion, precision="highest")
         return DenseMotion(deformation, occlusion, mask, logits, sparse_motion, deformed, heatmap)
 
-    def _heatmap(self, source_keypoints: jax.Array, driving_keypoints: jax.Array, h: int, w: int) -> jax.Array:
-        driving = gaussian_heatmaps(driving_keypoints, h, w, variance=KEYPOINT_VARIANCE)
-        source = gaussian_heatmaps(source_keypoints, h, w, variance=KEYPOINT_VARIANCE)
-        return jnp.pad(driving - source, ((0, 0), (0, 0), (0, 0), (1, 0)))
+    def _heatmap(self, motion: Motion, h: int, w: int) -> jax.Array:
+        if self.covariance_heatmaps:
+            return covariance_heatmaps(motion.keypoints, motion.covariance, h, w)
+        return gaussian_heatmaps(motion.keypoints, h, w, variance=KEYPOINT_VARIANCE)

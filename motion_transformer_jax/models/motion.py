@@ -11,7 +11,10 @@ class Motion:
     Attributes:
         keypoints: [B, K, 2] as (x, y) in [-1, 1].
         affine: [B, K, 2, 2]; `affine[..., i, j]` is d out_i / d in_j around the keypoint (the papers' "Jacobian").
+        covariance: [B, K, 2, 2], extent of the regions that the keypoints stand for; None where the estimator has no
+            regions (all but MRAA's).
     """
 
     keypoints: jax.Array
     affine: jax.Array
+    covariance: jax.Array | None = None

@@ -22,6 +22,8 @@ The coordinate convention of the whole project, stated here and nowhere else:
 import jax
 import jax.numpy as jnp
 
+from motion_transformer_jax.ops import affine
+
 
 def coordinate_grid(height: int, width: int, dtype=jnp.float32) -> jax.Array:
     """The `(x, y)` of every pixel centre, -1 and 1 at the centres of the corner pixels.
@@ -61,6 +63,43 @@ def gaussian_heatmaps(keypoints: jax.Array, height: int, width: int, *, variance
     leading = (1,) * (keypoints.ndim - 2)
     offsets = grid.reshape(*leading, height, width, 1, 2) - keypoints[..., None, None, :, :]
     return jnp.exp(-0.5 * jnp.sum(offsets**2, axis=-1) / variance)
+
+
+def covariance_heatmaps(keypoints: jax.Array, covariance: jax.Array, height: int, width: int) -> jax.Array:
+    """One Gaussian per keypoint with a covariance of its own, 1 at its centre.
+
+    Args:
+      keypoints: [..., K, 2], `(x, y)` in [-1, 1].
+      covariance: [..., K, 2, 2], invertible, in squared units of [-1, 1].
+      height: rows of the maps.
+      width: columns of the maps.
+
+    Returns:
+      [..., height, width, K] in [0, 1].
+    """
+    grid = coordinate_grid(height, width, keypoints.dtype)
+    leading = (1,) * (keypoints.ndim - 2)
+    offsets = grid.reshape(*leading, height, width, 1, 2) - keypoints[..., None, None, :, :]
+    scaled = affine.transform(affine.inverse(covariance)[..., None, None, :, :, :], offsets)
+    return jnp.exp(-0.5 * jnp.sum(offsets * scaled, axis=-1))
+
+
+def softmax_heatmaps(logits: jax.Array, temperature: float) -> jax.Array:
+    """Softmax of each map over its pixels, in float32 or better: [B, H, W, K] to the same shape, each map of sum 1."""
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    return jax.nn.softmax(logits / temperature, axis=(1, 2))
+
+
+def expected_points(heatmap: jax.Array) -> jax.Array:
+    """Mean point of each map [B, H, W, K] of sum 1: [B, K, 2] as `(x, y)`."""
+    grid = coordinate_grid(*heatmap.shape[1:3], heatmap.dtype)
+    return jnp.sum(heatmap[..., None] * grid[None, :, :, None], axis=(1, 2))
+
+
+def expected_covariance(heatmap: jax.Array, points: jax.Array) -> jax.Array:
+    """Covariance [B, K, 2, 2] of each map [B, H, W, K] of sum 1 about its mean point [B, K, 2]."""
+    offsets = coordinate_grid(*heatmap.shape[1:3], heatmap.dtype)[None, :, :, None] - points[:, None, None]
+    return jnp.einsum("bhwk,bhwki,bhwkj->bkij", heatmap, offsets, offsets, precision="highest")
 
 
 def to_homogeneous(points: jax.Array) -> jax.Array:

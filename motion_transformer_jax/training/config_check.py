@@ -6,19 +6,23 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.models.animation_model import ESTIMATORS
 from motion_transformer_jax.models.backbone import BACKBONES
 from motion_transformer_jax.models.background import BACKGROUNDS
+from motion_transformer_jax.models.region_predictor import AFFINES
 from motion_transformer_jax.models.token_transformer import POSITIONS
 
 CHOICES = {
     "dtype": ("float32", "bfloat16"),
-    "model.estimator": ("motion_transformer",),
+    "model.estimator": ESTIMATORS,
+    "region_predictor.affine": AFFINES,
     "transformer.backbone": BACKBONES,
     "transformer.position": POSITIONS,
     "background.kind": BACKGROUNDS,
     "perceptual.weights": ("imagenet", "random"),
     "data.kind": ("folder", "puppets"),
-    "animate.mode": ("relative", "absolute"),
+    "train.objective": ("reconstruction", "disentanglement"),
+    "animate.mode": ("relative", "absolute", "avd"),
 }
 # Field: smallest value allowed.
 AT_LEAST = {
@@ -36,6 +40,19 @@ AT_LEAST = {
     "dense_motion.base_features": 1,
     "dense_motion.max_features": 1,
     "dense_motion.num_blocks": 1,
+    "keypoint_detector.base_features": 1,
+    "keypoint_detector.max_features": 1,
+    "keypoint_detector.num_blocks": 1,
+    "keypoint_detector.padding": 0,
+    "region_predictor.base_features": 1,
+    "region_predictor.max_features": 1,
+    "region_predictor.num_blocks": 1,
+    "region_predictor.padding": 0,
+    "disentangler.identity_features": 1,
+    "disentangler.pose_features": 1,
+    "discriminator.base_features": 1,
+    "discriminator.max_features": 1,
+    "discriminator.num_blocks": 1,
     "generator.base_features": 1,
     "generator.max_features": 1,
     "generator.num_down_blocks": 0,
@@ -47,12 +64,19 @@ AT_LEAST = {
     "loss.equivariance_affine": 0,
     "loss.background_mask": 0,
     "loss.mask_concentration": 0,
+    "loss.adversarial": 0,
+    "loss.discriminator": 0,
+    "loss.disentangled_keypoints": 0,
+    "loss.disentangled_affine": 0,
+    "loss.disentangled_scale": 0,
     "loss.warp_sigma_affine": 0,
     "loss.warp_sigma_tps": 0,
     "loss.warp_points": 2,
     "optimizer.learning_rate_motion_estimator": 0,
     "optimizer.learning_rate_generator": 0,
     "optimizer.learning_rate_background": 0,
+    "optimizer.learning_rate_discriminator": 0,
+    "optimizer.learning_rate_disentangler": 0,
     "optimizer.clip_motion_estimator": 0,
     "optimizer.clip_generator": 0,
     "optimizer.clip_background": 0,
@@ -88,7 +112,7 @@ def validate_config(config: ConfigDict, *, device_count: int = 1, need_data: boo
     """
     problems = [*_check_values(config)]
     if not problems:  # what follows divides by the values above
-        problems = [*_check_sizes(config), *_check_loss(config)]
+        problems = [*_check_sizes(config), *_check_systems(config), *_check_loss(config)]
     problems += _check_optimizer(config)
     if config.train.batch_size % device_count:
         problems.append(
@@ -114,18 +138,29 @@ def _check_values(config) -> Iterator[str]:
 
 def _check_sizes(config) -> Iterator[str]:
     size = config.model.image_size
-    transformer, dense_motion = config.transformer, config.dense_motion
-    steps = {
-        f"4 * transformer.patch_size={transformer.patch_size}, an image token's side": 4 * transformer.patch_size,
-        f"2**generator.num_down_blocks={config.generator.num_down_blocks}": 2**config.generator.num_down_blocks,
-    }
+    if config.model.estimator == "motion_transformer":
+        yield from _check_transformer(config)
+    else:
+        yield from _check_hourglass(config, config.model.estimator)
+    yield from _check_hourglass(config, "dense_motion")
+    if size % 2**config.generator.num_down_blocks:
+        step = 2**config.generator.num_down_blocks
+        reason = f"2**generator.num_down_blocks={config.generator.num_down_blocks}"
+        yield f"model.image_size={size} is not a multiple of {step} ({reason}); take {_nearest(size, step)}"
+    if config.background.kind not in ("none", "zero") and size < 2**config.background.num_blocks:
+        yield f"model.image_size={size} is too small for background.num_blocks={config.background.num_blocks} halvings"
+    if config.discriminator.enabled:
+        yield from _check_discriminator(config)
+
+
+def _check_transformer(config) -> Iterator[str]:
+    size, transformer = config.model.image_size, config.transformer
+    steps = {f"4 * transformer.patch_size={transformer.patch_size}, an image token's side": 4 * transformer.patch_size}
     if transformer.backbone.startswith("hrnet"):
         steps[f"the {transformer.backbone} backbone's coarsest branch"] = 32
     for reason, step in steps.items():
         if size % step:
             yield f"model.image_size={size} is not a multiple of {step} ({reason}); take {_nearest(size, step)}"
-    if not _is_one_over_whole(dense_motion.scale):
-        yield f"dense_motion.scale={dense_motion.scale} is not 1 over a whole number; take 1, 0.5, 0.25 or 0.125"
     tokens = (size // (4 * transformer.patch_size)) ** 2
     borrows_tokens = transformer.backbone == "stem" and transformer.position == "none"
     if borrows_tokens and tokens < 2 * config.model.num_keypoints:
@@ -133,18 +168,58 @@ def _check_sizes(config) -> Iterator[str]:
             f"a stem without position encoding takes its motion tokens from the {tokens} image tokens; "
             f"expected at least {2 * config.model.num_keypoints} (2 * model.num_keypoints): take a smaller patch_size"
         )
-    flow_size, step = size * dense_motion.scale, 2**dense_motion.num_blocks
-    if not (0 < dense_motion.scale <= 1 and flow_size % step == 0):
-        yield (
-            f"model.image_size={size} times dense_motion.scale={dense_motion.scale} is {flow_size:g}; "
-            f"expected a multiple of {step} (2**dense_motion.num_blocks)"
-        )
-    if config.background.kind not in ("none", "zero") and size < 2**config.background.num_blocks:
-        yield f"model.image_size={size} is too small for background.num_blocks={config.background.num_blocks} halvings"
     if transformer.dim % transformer.heads:
         yield f"transformer.dim={transformer.dim} is not divisible by transformer.heads={transformer.heads}"
     if transformer.position.startswith("sine") and transformer.dim % 4:
         yield f"transformer.dim={transformer.dim} is not divisible by 4, as transformer.position needs it"
+
+
+def _check_hourglass(config, name: str) -> Iterator[str]:
+    """`name`: the config's group of a network that sees a smaller image."""
+    group, size = config[name], config.model.image_size
+    if not _is_one_over_whole(group.scale):
+        yield f"{name}.scale={group.scale} is not 1 over a whole number; take 1, 0.5, 0.25 or 0.125"
+    seen, step = size * group.scale, 2**group.num_blocks
+    if not (0 < group.scale <= 1 and seen % step == 0):
+        yield (
+            f"model.image_size={size} times {name}.scale={group.scale} is {seen:g}; "
+            f"expected a multiple of {step} (2**{name}.num_blocks)"
+        )
+    if name != "dense_motion":
+        if group.temperature <= 0:
+            yield f"{name}.temperature={group.temperature} is out of range; expected more than 0"
+        if seen + 2 * group.padding < 7:
+            yield f"{name} sees {seen:g} px, too few for its 7x7 heads; raise {name}.scale or {name}.padding"
+
+
+def _check_discriminator(config) -> Iterator[str]:
+    group, weights = config.discriminator, config.loss.feature_matching
+    if not (_numbers(group.scales) and group.scales and all(_is_one_over_whole(scale) for scale in group.scales)):
+        yield f"discriminator.scales={group.scales} is not a tuple of numbers that are 1 over a whole number"
+        return
+    if not (_numbers(weights) and len(weights) == group.num_blocks and all(weight >= 0 for weight in weights)):
+        yield f"loss.feature_matching={weights} is not a tuple of discriminator.num_blocks={group.num_blocks} weights"
+    left = int(config.model.image_size * min(group.scales))
+    for block in range(group.num_blocks):
+        left -= 3
+        left = left // 2 if block < group.num_blocks - 1 else left
+    if left < 1:
+        yield (
+            f"discriminator.num_blocks={group.num_blocks} leave nothing of an image of "
+            f"{int(config.model.image_size * min(group.scales))} px; take fewer"
+        )
+
+
+def _check_systems(config) -> Iterator[str]:
+    """Parts that need each other."""
+    if config.dense_motion.covariance_heatmaps and config.model.estimator != "region_predictor":
+        yield "dense_motion.covariance_heatmaps needs model.estimator=region_predictor, which alone gives covariances"
+    if config.animate.mode == "avd" and not config.disentangler.enabled:
+        yield "animate.mode=avd needs disentangler.enabled=True"
+    if config.train.objective == "disentanglement" and not config.disentangler.enabled:
+        yield "train.objective=disentanglement needs disentangler.enabled=True"
+    if config.loss.adversarial > 0 and not config.discriminator.enabled:
+        yield "loss.adversarial above 0 needs discriminator.enabled=True"
 
 
 def _check_loss(config) -> Iterator[str]:
@@ -180,6 +255,12 @@ def _check_optimizer(config) -> Iterator[str]:
 
 def _check_files(config) -> Iterator[str]:
     data, weights = config.data, config.perceptual
+    train = config.train
+    if train.objective == "disentanglement" and not train.init_from:
+        yield "train.objective=disentanglement needs a trained MRAA; pass --config.train.init_from=RUN"
+    for field in ("init_from", "backbone_path"):
+        if train[field] and not Path(train[field]).exists():
+            yield f"there is no train.{field}={train[field]}"
     if data.kind == "folder":
         if not data.folder:
             yield "data.folder is empty; pass --config.data.folder=DIR with train/ and test/ of videos"

@@ -18,6 +18,10 @@ FIXED_FIELDS = (
     "seed",
     "model",
     "transformer",
+    "keypoint_detector",
+    "region_predictor",
+    "disentangler",
+    "discriminator",
     "dense_motion",
     "generator",
     "background",
@@ -33,6 +37,7 @@ FIXED_FIELDS = (
     "data.puppet_identities",
     "data.puppet_clips",
     "data.puppet_frames",
+    "train.objective",
     "train.batch_size",
 )
 
