@@ -11,6 +11,8 @@ from motion_transformer_jax.torch_io.state_dict import variables_from_state_dict
 
 _TRAIN_GAINS = {
     "to_qkv.weight": 0.7,
+    "kp_detector.kp.weight": 0.3,
+    "region_predictor.regions.weight": 0.3,
     ".mask.weight": 1.0,
     ".occlusion.weight": 1.0,
     "generator.final.weight": 1.0,
@@ -33,7 +35,10 @@ def _gain(name: str, ndim: int, profile: str) -> float:
         return 0.7
     if name.endswith((".mask.weight", ".occlusion.weight")) or name == "generator.final.weight":
         return 2.0
-    return 1.2 if name.startswith(("generator.", "bg_predictor.", "vgg.")) else 0.7
+    if name in ("kp_detector.kp.weight", "region_predictor.regions.weight"):
+        return 1.5
+    prefixes = ("generator.", "kp_detector.predictor.", "region_predictor.", "bg_predictor.", "vgg.")
+    return 1.2 if name.startswith(prefixes) else 0.7
 
 
 def rule_tensor(name: str, shape: tuple[int, ...], profile: str = "eval") -> np.ndarray:
@@ -48,9 +53,13 @@ def rule_tensor(name: str, shape: tuple[int, ...], profile: str = "eval") -> np.
         tensor = normal(shape)
     elif name.endswith("pos_embedding"):
         tensor = 0.5 * normal(shape)
-    elif name.endswith("mlp_head_jacobian.1.weight") or name == "bg_predictor.fc.weight":
+    elif (
+        name.endswith("mlp_head_jacobian.1.weight")
+        or (name.endswith("jacobian.weight") and len(shape) == 4)
+        or name == "bg_predictor.fc.weight"
+    ):
         tensor = 0.01 * normal(shape)
-    elif name.endswith("mlp_head_jacobian.1.bias"):
+    elif name.endswith(("mlp_head_jacobian.1.bias", ".jacobian.bias")):
         tensor = np.tile([1.0, 0.0, 0.0, 1.0], shape[0] // 4) + 0.05 * normal(shape)
     elif name == "bg_predictor.fc.bias":
         identity = {6: [1, 0, 0, 0, 1, 0], 8: [1, 0, 0, 0, 1, 0, 0, 0], 2: [0, 0]}[shape[0]]
