@@ -1,9 +1,9 @@
 """Variants that every experiment takes after a colon: `configs/taichi256.py:stem`, several joined by commas.
 
-The systems that the paper compares with: `fomm`, `fomm_adv` (with a discriminator), `mraa`, and `mraa_avd`, which trains
-MRAA's disentangler upon a trained MRAA (`--config.train.init_from=RUN`). The poster's ablations: `stem`, `hrnet_w48`
-(backbones), `depth4`, `depth8` (layers), `no_position` (no position encoding). `debug` shrinks any experiment to a
-minute of CPU on procedural puppets.
+The systems that the paper compares with: `fomm`, `fomm_adv` (with a discriminator), `mraa`, and `mraa_avd`, which
+trains MRAA's disentangler upon a trained MRAA (`--config.train.init_from=RUN`). The poster's ablations: `stem`,
+`hrnet_w48` (backbones), `depth4`, `depth8` (layers), `no_position` (no position encoding). `debug` shrinks any
+experiment to a minute of CPU on procedural puppets.
 """
 
 from collections.abc import Callable, Mapping

@@ -11,6 +11,8 @@ from motion_transformer_jax.torch_io.state_dict import variables_from_state_dict
 
 _TRAIN_GAINS = {
     "to_qkv.weight": 0.7,
+    "kp_detector.kp.weight": 0.3,
+    "region_predictor.regions.weight": 0.3,
     ".mask.weight": 1.0,
     ".occlusion.weight": 1.0,
     "generator.final.weight": 1.0,
@@ -33,7 +35,10 @@ def _gain(name: str, ndim: int, profile: str) -> float:
         return 0.7
     if name.endswith((".mask.weight", ".occlusion.weight")) or name == "generator.final.weight":
         return 2.0
-    return 1.2 if name.startswith(("generator.", "bg_predictor.", "vgg.")) else 0.7
+    if name in ("kp_detector.kp.weight", "region_predictor.regions.weight"):
+        return 1.5
+    prefixes = ("generator.", "kp_detector.predictor.", "region_predictor.", "bg_predictor.", "vgg.")
+    return 1.2 if name.startswith(prefixes) else 0.7
 
 
 def rule_tensor(name: str, shape: tuple[int, ...], profile: str = "eval") -> np.ndarray:
@@ -48,9 +53,13 @@ def rule_tensor(name: str, shape: tuple[int, ...], profile: str = "eval") -> np.
         tensor = normal(shape)
     elif name.endswith("pos_embedding"):
         tensor = 0.5 * normal(shape)
-    elif name.endswith("mlp_head_jacobian.1.weight") or name == "bg_predictor.fc.weight":
+    elif (
+        name.endswith("mlp_head_jacobian.1.weight")
+        or (name.endswith("jacobian.weight") and len(shape) == 4)
+        or name == "bg_predictor.fc.weight"
+    ):
         tensor = 0.01 * normal(shape)
-    elif name.endswith("mlp_head_jacobian.1.bias"):
+    elif name.endswith(("mlp_head_jacobian.1.bias", ".jacobian.bias")):
         tensor = np.tile([1.0, 0.0, 0.0, 1.0], shape[0] // 4) + 0.05 * normal(shape)
     elif name == "bg_predictor.fc.bias":
         identity = {6: [1, 0, 0, 0, 1, 0], 8: [1, 0, 0, 0, 1, 0, 0, 0], 2: [0, 0]}[shape[0]]
@@ -70,14 +79,25 @@ def rule_tensor(name: str, shape: tuple[int, ...], profile: str = "eval") -> np.
     return np.asarray(tensor).astype(np.float32)
 
 
-def rule_variables(template: dict, profile: str = "eval") -> dict:
-    """Variables of the template's structure, made by the rule and loaded as official state dicts are."""
+def rule_variables(template: dict, profile: str = "eval", recorded: dict | None = None) -> dict:
+    """Variables of the template's structure, made by the rule and loaded as official state dicts are.
+
+    `recorded`: tensors, by their official keys, that the rule does not make (the vectors of spectral norms).
+    """
     flat = traverse_util.flatten_dict(template)
     state_dicts: dict[str, dict[str, np.ndarray]] = {}
     for path, (module, key) in torch_names(template).items():
         shape = torch_shape(path, flat[path])
-        state_dicts.setdefault(module, {})[key] = rule_tensor(f"{module}.{key}", shape, profile)
+        tensor = (recorded or {}).get(key)
+        made = rule_tensor(f"{module}.{key}", shape, profile) if tensor is None else tensor
+        state_dicts.setdefault(module, {})[key] = made
     return variables_from_state_dicts(state_dicts, template)
+
+
+def rule_part(part: str, template: dict, recorded: dict | None = None) -> dict:
+    """`rule_variables` of one part alone, given and returned without its name."""
+    named = rule_variables({collection: {part: tree} for collection, tree in template.items()}, recorded=recorded)
+    return {collection: tree[part] for collection, tree in named.items()}
 
 
 def abstract_variables(model, image_size: int) -> dict:

@@ -24,6 +24,7 @@ from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.animation_model import create_animation_model
 from motion_transformer_jax.training.config_check import validate_config
 from motion_transformer_jax.training.saved_config import load_config
+from motion_transformer_jax.training.state import without_discriminator
 
 CHECKPOINTS_FOLDER = "checkpoints"
 BEST_METRIC = "validation/l1"
@@ -134,7 +135,7 @@ def load_variables(folder: str | os.PathLike, *, step: int | str | None = None) 
         sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         wanted = jax.tree.map(
             lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding),
-            {name: saved.get(name) or {} for name in (params, "batch_stats")},
+            without_discriminator({name: saved.get(name) or {} for name in (params, "batch_stats")}),
         )
         restored = _restore(
             manager,

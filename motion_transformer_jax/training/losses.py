@@ -61,7 +61,9 @@ def equivariance_keypoints(driving_keypoints: jax.Array, warped_keypoints: jax.A
     return _mean_absolute_difference(driving_keypoints, warped_keypoints)
 
 
-def equivariance_affine(driving_affine: jax.Array, warped_affine: jax.Array) -> jax.Array:
+def equivariance_affine(
+    driving_affine: jax.Array, warped_affine: jax.Array, *, revert_axis_swap: bool = False
+) -> jax.Array:
     """Affines must follow a known warp of the frame.
 
     The product of the inverse of the one with the other is held against the identity, which does
@@ -71,6 +73,7 @@ def equivariance_affine(driving_affine: jax.Array, warped_affine: jax.Array) -> 
       driving_affine: [B, K, 2, 2], of the driving frame.
       warped_affine: [B, K, 2, 2]: the warp's Jacobian at the transformed frame's keypoints times
         the affines of the transformed frame.
+      revert_axis_swap: compare up to the sign of each affine, which principal axes leave open (MRAA).
 
     Returns:
       Scalar: mean of |I - inverse(driving_affine) warped_affine| over all entries.
@@ -80,6 +83,8 @@ def equivariance_affine(driving_affine: jax.Array, warped_affine: jax.Array) -> 
     """
     _require_same_shape(driving_affine, warped_affine)
     product = affine.compose(affine.inverse(_at_least_float32(driving_affine)), _at_least_float32(warped_affine))
+    if revert_axis_swap:
+        product = affine.agree_in_sign(product)
     return jnp.mean(jnp.abs(jnp.eye(2, dtype=product.dtype) - product))
 
 
@@ -127,6 +132,59 @@ def mask_concentration(mask: jax.Array) -> jax.Array:
     centroid = jnp.sum(foreground[..., None] * grid, axis=(1, 2), keepdims=True)
     squared_distance = jnp.sum((grid - centroid) ** 2, axis=-1)
     return jnp.mean(jnp.sum(squared_distance * foreground, axis=(1, 2, 3)))
+
+
+def adversarial(generated_scores: Sequence[jax.Array]) -> jax.Array:
+    """Generated frames must score as real ones: least squares (FOMM's adversarial configuration).
+
+    Args:
+      generated_scores: for each scale of the discriminator, scores [B, h, w, 1]; 1 stands for real.
+
+    Returns:
+      Scalar: sum over scales of mean (1 - score)^2.
+    """
+    return sum(jnp.mean((1 - _at_least_float32(scores)) ** 2) for scores in generated_scores)
+
+
+def discriminator(real_scores: Sequence[jax.Array], generated_scores: Sequence[jax.Array]) -> jax.Array:
+    """The discriminator's own loss: real frames score 1, generated ones 0.
+
+    Args:
+      real_scores: for each scale, scores [B, h, w, 1] of driving frames.
+      generated_scores: the same of predicted frames.
+
+    Returns:
+      Scalar: sum over scales of mean ((1 - real)^2 + generated^2).
+
+    Raises:
+      ValueError: if numbers of scales or shapes differ.
+    """
+    total = jnp.zeros((), jnp.float32)
+    for real, generated in zip(real_scores, generated_scores, strict=True):
+        _require_same_shape(real, generated)
+        total += jnp.mean((1 - _at_least_float32(real)) ** 2 + _at_least_float32(generated) ** 2)
+    return total
+
+
+def feature_matching(
+    generated_features: Sequence[Sequence[jax.Array]],
+    real_features: Sequence[Sequence[jax.Array]],
+    block_weights: Sequence[float],
+) -> jax.Array:
+    """Generated frames must look like the real ones to the discriminator's blocks.
+
+    Args:
+      generated_features: for each scale, the features [B, h, w, C] after each block, of predicted frames.
+      real_features: the same of driving frames.
+      block_weights: one weight per block, the same at all scales.
+
+    Returns:
+      Scalar: sum over scales and blocks of weight times mean absolute difference.
+
+    Raises:
+      ValueError: if numbers of scales or blocks, or shapes, differ.
+    """
+    return perceptual(generated_features, real_features, block_weights)
 
 
 def _mean_absolute_difference(a: jax.Array, b: jax.Array) -> jax.Array:

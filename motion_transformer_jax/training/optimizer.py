@@ -14,6 +14,7 @@ PART_OF = {
     "dense_motion": "generator",
     "generator": "generator",
     "background_predictor": "background_predictor",
+    "discriminator": "discriminator",
 }
 
 
@@ -69,8 +70,9 @@ def create_configured_optimizer(config: ConfigDict, *, milestone_steps: Sequence
     """The config's optimizer, with its milestones in steps."""
     optimizer = config.optimizer
     parts = {"motion_estimator": "motion_estimator", "generator": "generator", "background_predictor": "background"}
+    rates = {part: optimizer[f"learning_rate_{name}"] for part, name in parts.items()}
     return create_optimizer(
-        learning_rates={part: optimizer[f"learning_rate_{name}"] for part, name in parts.items()},
+        learning_rates={**rates, "discriminator": optimizer.learning_rate_discriminator},
         clip_norms={part: optimizer[f"clip_{name}"] or None for part, name in parts.items()},
         milestones_steps=tuple(milestone_steps),
         gamma=optimizer.gamma,

@@ -1,12 +1,14 @@
 """One training step and one reconstruction, both jitted; no files, no logging.
 
 Order within a step (as the official code): the estimator sees source, driving and warped driving frame, each with its
-own batch statistics; the frame is generated; all losses are summed; one gradient, one update of every part.
+own batch statistics; the frame is generated; all losses are summed; one gradient, one update of every part. A
+discriminator has a gradient of its own, of the same frames.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
@@ -21,10 +23,11 @@ from motion_transformer_jax.ops import affine
 from motion_transformer_jax.ops.resize import antialias_downsample
 from motion_transformer_jax.ops.thin_plate import ThinPlate, sample_thin_plate, warp_image, warp_jacobian, warp_points
 from motion_transformer_jax.training import losses
+from motion_transformer_jax.training.adversarial import discriminator_loss, generator_losses
 from motion_transformer_jax.training.optimizer import ema_update
 from motion_transformer_jax.training.parallel import DATA_AXIS, map_over_data
 from motion_transformer_jax.training.randomness import example_keys
-from motion_transformer_jax.training.state import TrainState
+from motion_transformer_jax.training.state import DISCRIMINATOR, TrainState
 
 Batch = Mapping[str, jax.Array]
 Metrics = dict[str, jax.Array]
@@ -65,6 +68,23 @@ def estimate_frames(model: AnimationModel, variables: dict, frames: jax.Array) -
     return [jax.tree.map(lambda x, i=i: x[i], motions) for i in range(len(frames))], {**before, **stats}
 
 
+@flax.struct.dataclass
+class Outcome:
+    """What a step's forward pass leaves beside the total loss.
+
+    Attributes:
+        terms: each weighted loss by name.
+        batch_stats: updated statistics of all parts.
+        prediction: [B, H, W, 3].
+        driving_keypoints: [B, K, 2].
+    """
+
+    terms: Metrics
+    batch_stats: Any
+    prediction: jax.Array
+    driving_keypoints: jax.Array
+
+
 def compute_losses(
     config: ConfigDict,
     model: AnimationModel,
@@ -73,8 +93,14 @@ def compute_losses(
     source: jax.Array,
     driving: jax.Array,
     transform: ThinPlate,
-) -> tuple[jax.Array, tuple[Metrics, Any]]:
-    """The weighted sum of all losses; also each weighted loss by name, and the updated `batch_stats`."""
+) -> tuple[jax.Array, Outcome]:
+    """The weighted sum of all losses of the animation model, and what else came out.
+
+    Args:
+        variables: {"params": ..., "batch_stats": ...} of the model and, where it has one, its discriminator.
+        source, driving: [B, H, W, 3] in [0, 1].
+        transform: the equivariance warp.
+    """
     frames = jnp.stack([source, driving, warp_image(transform, driving, align_corners=config.model.align_corners)])
     (source_motion, driving_motion, warped_motion), stats = estimate_frames(model, variables, frames)
     generation, updated = model.apply(
@@ -83,12 +109,25 @@ def compute_losses(
         method="render",
         mutable=["batch_stats"],
     )
+    stats = {**stats, **updated["batch_stats"]}
     terms = {
         "perceptual": _perceptual(config, vgg_params, generation.prediction, driving),
         **_equivariance(config, driving_motion, warped_motion, transform),
         **_mask_losses(config, generation),
     }
-    return sum(terms.values()), (terms, {**stats, **updated["batch_stats"]})
+    if config.loss.adversarial > 0:
+        judged, stats[DISCRIMINATOR] = generator_losses(
+            config,
+            discriminator_variables(variables["params"], stats),
+            *(generation.prediction, driving, driving_motion.keypoints),
+        )
+        terms |= judged
+    return sum(terms.values()), Outcome(terms, stats, generation.prediction, driving_motion.keypoints)
+
+
+def discriminator_variables(params: dict, batch_stats: dict) -> dict:
+    """The discriminator's own variables; it has no statistics without spectral norms."""
+    return {"params": params[DISCRIMINATOR], "batch_stats": batch_stats.get(DISCRIMINATOR, {})}
 
 
 def _perceptual(config: ConfigDict, vgg_params: dict, prediction: jax.Array, driving: jax.Array) -> jax.Array:
@@ -117,7 +156,7 @@ def _equivariance(config: ConfigDict, driving: Motion, warped: Motion, transform
     return {
         "equivariance_keypoints": config.loss.equivariance_keypoints * keypoints,
         "equivariance_affine": config.loss.equivariance_affine
-        * losses.equivariance_affine(driving.affine, mapped_affine),
+        * losses.equivariance_affine(driving.affine, mapped_affine, revert_axis_swap=config.model.revert_axis_swap),
     }
 
 
@@ -149,6 +188,44 @@ def sample_warps(config: ConfigDict, step: jax.Array, count: int) -> ThinPlate:
     return jax.tree.map(lambda x: x[:, 0], jax.vmap(sample)(keys))
 
 
+def compute_gradients(
+    config: ConfigDict,
+    model: AnimationModel,
+    params: dict,
+    batch_stats: dict,
+    vgg_params: dict,
+    source: jax.Array,
+    driving: jax.Array,
+    transform: ThinPlate,
+) -> tuple[dict, dict, Metrics]:
+    """Gradients of all parts, the discriminator's of its own loss; updated `batch_stats`; each weighted loss, "total".
+
+    "total" is the sum of the animation model's losses; "discriminator" is not in it.
+    """
+    fixed = {DISCRIMINATOR: params[DISCRIMINATOR]} if DISCRIMINATOR in params else {}
+
+    def model_loss(trained: dict) -> tuple[jax.Array, Outcome]:
+        variables = {"params": {**trained, **fixed}, "batch_stats": batch_stats}
+        return compute_losses(config, model, variables, vgg_params, source, driving, transform)
+
+    trained = {part: tree for part, tree in params.items() if part not in fixed}
+    (total, outcome), gradients = jax.value_and_grad(model_loss, has_aux=True)(trained)
+    terms, batch_stats = {"total": total, **outcome.terms}, outcome.batch_stats
+    if config.loss.adversarial > 0:
+
+        def own_loss(own_params: dict) -> tuple[jax.Array, Any]:
+            variables = discriminator_variables({DISCRIMINATOR: own_params}, batch_stats)
+            return discriminator_loss(config, variables, outcome.prediction, driving, outcome.driving_keypoints)
+
+        (terms["discriminator"], stats), gradients[DISCRIMINATOR] = jax.value_and_grad(own_loss, has_aux=True)(
+            params[DISCRIMINATOR]
+        )
+        batch_stats = {**batch_stats, **({DISCRIMINATOR: stats} if stats else {})}
+    elif fixed:
+        gradients |= jax.tree.map(jnp.zeros_like, fixed)
+    return gradients, batch_stats, terms
+
+
 def create_train_step(
     config: ConfigDict,
     optimizer: optax.GradientTransformation,
@@ -167,13 +244,11 @@ def create_train_step(
         source, driving = to_float(batch["source"]), to_float(batch["driving"])
         transform = sample_warps(config, state.step, source.shape[0])
 
-        def loss(params):
-            variables = {"params": params, "batch_stats": state.batch_stats}
-            return compute_losses(config, model, variables, vgg_params, source, driving, transform)
-
-        (total, (terms, batch_stats)), gradients = jax.value_and_grad(loss, has_aux=True)(state.params)
+        gradients, batch_stats, terms = compute_gradients(
+            config, model, state.params, state.batch_stats, vgg_params, source, driving, transform
+        )
         gradients = jax.lax.pmean(gradients, DATA_AXIS)
-        metrics = jax.lax.pmean({"total": total, **terms}, DATA_AXIS)
+        metrics = jax.lax.pmean(terms, DATA_AXIS)
         metrics |= {f"gradient_norm/{part}": optax.tree.norm(g) for part, g in gradients.items()}
         return apply_gradients(config, optimizer, state, gradients, batch_stats), metrics
 
@@ -189,7 +264,7 @@ def apply_gradients(
     params = optax.apply_updates(state.params, updates)
     ema = state.ema_params
     if ema is not None:
-        ema = ema_update(ema, params, config.optimizer.ema_decay)
+        ema = ema_update(ema, {part: params[part] for part in ema}, config.optimizer.ema_decay)
     return TrainState(state.step + 1, params, batch_stats, opt_state, ema)
 
 
