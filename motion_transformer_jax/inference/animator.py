@@ -274,7 +274,7 @@ def _encode(model: AnimationModel, variables: Any, image: jax.Array, motion: Mot
     return SourceState(image, model.apply(variables, image, method="encode"), motion)
 
 
-@partial(jax.jit, static_argnums=0, static_argnames="mode")
+@partial(jax.jit, static_argnames=("model", "mode"))
 def _retarget(
     model: AnimationModel, variables: Any, source: Motion, driving: Motion, initial: Motion, scale: float, mode: Mode
 ) -> Motion:
