@@ -25,6 +25,7 @@ COMMANDS = {
     "train": "train a model on videos or on procedural puppets",
     "demo": "train a small model on puppets and animate a held-out one",
     "animate": "move the figure in an image as the one in a video moves",
+    "capacity": "print the parameters and multiply-adds of the networks",
 }
 
 _USAGE_ERROR = 2
