@@ -110,8 +110,11 @@ class CheckpointStore:
 
 
 def has_checkpoint(folder: str | os.PathLike) -> bool:
-    """Whether the run in `folder` has a complete checkpoint to go on from."""
-    return _has_complete_step(Path(folder) / CHECKPOINTS_FOLDER)
+    """Whether the run in `folder` has a complete checkpoint to go on from; not, where it cannot be looked into."""
+    try:
+        return _has_complete_step(Path(folder) / CHECKPOINTS_FOLDER)
+    except OSError:
+        return False
 
 
 def load_variables(
