@@ -24,7 +24,7 @@ from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.animation_model import create_animation_model
 from motion_transformer_jax.training.config_check import validate_config
 from motion_transformer_jax.training.saved_config import load_config
-from motion_transformer_jax.training.state import without_discriminator
+from motion_transformer_jax.training.state import DISCRIMINATOR, without_discriminator
 
 CHECKPOINTS_FOLDER = "checkpoints"
 BEST_METRIC = "validation/l1"
@@ -87,7 +87,7 @@ class CheckpointStore:
         if step is None:
             return None
         folder = self._folder / str(step)
-        _check_tree(folder, _saved_tree(self._manager, step, folder), state)
+        check_tree(folder, _saved_tree(self._manager, step, folder), state)
         restored = _restore(
             self._manager,
             step,
@@ -109,12 +109,23 @@ class CheckpointStore:
         self._manager.close()
 
 
-def load_variables(folder: str | os.PathLike, *, step: int | str | None = None) -> tuple[ConfigDict, dict]:
+def has_checkpoint(folder: str | os.PathLike) -> bool:
+    """Whether the run in `folder` has a complete checkpoint to go on from; not, where it cannot be looked into."""
+    try:
+        return _has_complete_step(Path(folder) / CHECKPOINTS_FOLDER)
+    except OSError:
+        return False
+
+
+def load_variables(
+    folder: str | os.PathLike, *, step: int | str | None = None, discriminator: bool = False
+) -> tuple[ConfigDict, dict]:
     """A run's config and trained variables, for inference.
 
     Args:
       folder: the run's folder (train's --workdir).
       step: a step's number; "best", the one with the lowest validation L1; None, the newest.
+      discriminator: load that part too, where the run has it.
 
     Returns:
       (config, {"params": ..., "batch_stats": ...}), arrays on the default device. The parameters are the moving
@@ -131,11 +142,10 @@ def load_variables(folder: str | os.PathLike, *, step: int | str | None = None) 
     try:
         step = _choose_step(manager, checkpoints, step)
         saved = _saved_tree(manager, step, checkpoints / str(step))
-        params = "ema_params" if config.optimizer.ema_decay > 0 else "params"
         sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         wanted = jax.tree.map(
             lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding),
-            without_discriminator({name: saved.get(name) or {} for name in (params, "batch_stats")}),
+            _wanted(saved, averaged=config.optimizer.ema_decay > 0, discriminator=discriminator),
         )
         restored = _restore(
             manager,
@@ -147,9 +157,21 @@ def load_variables(folder: str | os.PathLike, *, step: int | str | None = None) 
         ).state
     finally:
         manager.close()
-    variables = {"params": restored[params], "batch_stats": restored["batch_stats"]}
-    _check_tree(checkpoints / str(step), variables, variable_shapes(config))
+    params = {**restored.get("params", {}), **restored.get("ema_params", {})}
+    variables = {"params": params, "batch_stats": restored["batch_stats"]}
+    check_tree(checkpoints / str(step), without_discriminator(variables), variable_shapes(config))
     return config, variables
+
+
+def _wanted(saved: dict, *, averaged: bool, discriminator: bool) -> dict:
+    """What of a saved state is needed: the model's parameters or their average, and statistics."""
+    params = "ema_params" if averaged else "params"
+    wanted = {name: saved.get(name) or {} for name in (params, "batch_stats")}
+    if not discriminator:
+        return without_discriminator(wanted)
+    if averaged and DISCRIMINATOR in saved["params"]:  # it has no average
+        wanted["params"] = {DISCRIMINATOR: saved["params"][DISCRIMINATOR]}
+    return wanted
 
 
 def variable_shapes(config: ConfigDict) -> dict:
@@ -173,10 +195,14 @@ def _open(folder: Path, *, keep_last: int = 1, writing: bool) -> ocp.CheckpointM
     return ocp.CheckpointManager(folder, options=options, item_handlers=handlers)
 
 
+def _has_complete_step(folder: Path) -> bool:
+    return folder.is_dir() and any(path.name.isdecimal() for path in folder.iterdir())
+
+
 def _require_complete_step(folder: Path) -> None:
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if any(name.isdecimal() for name in names):
+    if _has_complete_step(folder):
         return
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if any("orbax-checkpoint-tmp" in name for name in names):
         raise UserError(f"{folder} holds only half-written checkpoints ({names[0]}); resume the training to make one")
     raise UserError(f"no checkpoint in {folder}; train until the first one is saved (train.checkpoint_every_steps)")
@@ -215,22 +241,28 @@ def _unreadable(folder: Path, error: Exception) -> str:
     return f"checkpoint {folder} cannot be read ({reason[:200]}); remove that folder to use an older one"
 
 
-def _check_tree(folder: Path, saved: Any, expected: Any) -> None:
-    """Raise a UserError that names the first array in which the saved tree differs from the expected one."""
+_ADVICE = "the checkpoint is from another config: restore its config.json or choose another folder"
+
+
+def check_tree(folder: str | os.PathLike, saved: Any, expected: Any, *, advice: str = _ADVICE) -> None:
+    """Raise a UserError that names the first array in which the saved tree differs from the expected one.
+
+    Args:
+      folder: where the saved tree is from.
+      saved, expected: trees of arrays, or of shapes.
+      advice: what to do about it, the message's end.
+    """
     saved, expected = _named_arrays(saved), _named_arrays(expected)
     for name, (shape, dtype) in expected.items():
         if name not in saved:
-            raise UserError(f"{folder} has no {name}, which the config's model has; {_ADVICE}")
+            raise UserError(f"{folder} has no {name}, which the config's model has; {advice}")
         if saved[name][0] != shape:
-            raise UserError(f"{folder} has {name} of shape {saved[name][0]} but the config makes {shape}; {_ADVICE}")
+            raise UserError(f"{folder} has {name} of shape {saved[name][0]} but the config makes {shape}; {advice}")
         if saved[name][1] != dtype:  # Orbax would cast without a word.
-            raise UserError(f"{folder} has {name} as {saved[name][1]} but the config makes {dtype}; {_ADVICE}")
+            raise UserError(f"{folder} has {name} as {saved[name][1]} but the config makes {dtype}; {advice}")
     for name in saved:
         if name not in expected:
-            raise UserError(f"{folder} has {name}, which the config's model lacks; {_ADVICE}")
-
-
-_ADVICE = "the checkpoint is from another config: restore its config.json or choose another folder"
+            raise UserError(f"{folder} has {name}, which the config's model lacks; {advice}")
 
 
 def _named_arrays(tree: Any) -> dict[str, tuple[tuple[int, ...], str]]:

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from motion_transformer_jax.models.animation_model import create_animation_model, create_discriminator
 
 DISCRIMINATOR = "discriminator"
+DISENTANGLER = "disentangler"
 
 
 @flax.struct.dataclass

@@ -16,7 +16,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from motion_transformer_jax.configs import base
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.training import checkpoint
-from motion_transformer_jax.training.checkpoint import BEST_METRIC, CheckpointStore, load_variables
+from motion_transformer_jax.training.checkpoint import BEST_METRIC, CheckpointStore, has_checkpoint, load_variables
 from motion_transformer_jax.training.saved_config import check_resumable, config_changes, load_config, save_config
 
 TRANSFORM = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
@@ -84,6 +84,21 @@ def test_round_trip(tmp_path):
         step, restored, progress = store.restore_latest(make_state(seed=0))
     assert step == 7 and progress == {"data": {"position": [1, 2]}}
     assert_same(restored, state)
+
+
+def test_whether_there_is_a_checkpoint(tmp_path, run_folder, monkeypatch):
+    assert has_checkpoint(run_folder)
+    (tmp_path / "empty" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "half" / "checkpoints" / "1.orbax-checkpoint-tmp").mkdir(parents=True)
+    (tmp_path / "file").write_text("")
+    for name in ("missing", "empty", "half", "file"):
+        assert not has_checkpoint(tmp_path / name)
+
+    def refuse(path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(type(tmp_path), "iterdir", refuse)
+    assert not has_checkpoint(run_folder)
 
 
 def test_saved_state_is_not_changed_by_training_on(tmp_path):
