@@ -128,8 +128,8 @@ def load_variables(
       discriminator: load that part too, where the run has it.
 
     Returns:
-      (config, {"params": ..., "batch_stats": ...}), arrays on the default device. The parameters are the moving
-      average where the config keeps one.
+      (config, {"params": ..., "batch_stats": ...}), arrays on the default device. They are the moving averages
+      where the config keeps them.
 
     Raises:
       UserError: the folder is missing, empty, half-written, from another config, or lacks the step.
@@ -157,20 +157,23 @@ def load_variables(
         ).state
     finally:
         manager.close()
-    params = {**restored.get("params", {}), **restored.get("ema_params", {})}
-    variables = {"params": params, "batch_stats": restored["batch_stats"]}
+    variables = {
+        name: {**restored.get(name, {}), **restored.get(f"ema_{name}", {})} for name in ("params", "batch_stats")
+    }
     check_tree(checkpoints / str(step), without_discriminator(variables), variable_shapes(config))
     return config, variables
 
 
 def _wanted(saved: dict, *, averaged: bool, discriminator: bool) -> dict:
-    """What of a saved state is needed: the model's parameters or their average, and statistics."""
-    params = "ema_params" if averaged else "params"
-    wanted = {name: saved.get(name) or {} for name in (params, "batch_stats")}
-    if not discriminator:
-        return without_discriminator(wanted)
-    if averaged and DISCRIMINATOR in saved["params"]:  # it has no average
-        wanted["params"] = {DISCRIMINATOR: saved["params"][DISCRIMINATOR]}
+    """What of a saved state is needed: the model's parameters and statistics, or their averages."""
+    present = {name: saved.get(name) or {} for name in ("params", "batch_stats")}
+    wanted = without_discriminator(present)
+    if averaged:
+        wanted = {f"ema_{name}": saved.get(f"ema_{name}") or {} for name in wanted}
+    if discriminator:  # it has no average
+        for name, parts in present.items():
+            if DISCRIMINATOR in parts:
+                wanted[name] = {**wanted.get(name, {}), DISCRIMINATOR: parts[DISCRIMINATOR]}
     return wanted
 
 

@@ -16,10 +16,9 @@ from ml_collections import ConfigDict
 from motion_transformer_jax.models.animation_model import AnimationModel, Generation, create_animation_model
 from motion_transformer_jax.models.motion import Motion
 from motion_transformer_jax.training import losses
-from motion_transformer_jax.training.optimizer import ema_update
 from motion_transformer_jax.training.parallel import DATA_AXIS, map_over_data
 from motion_transformer_jax.training.randomness import example_keys
-from motion_transformer_jax.training.state import DISENTANGLER, TrainState
+from motion_transformer_jax.training.state import DISENTANGLER, TrainState, follow_average
 from motion_transformer_jax.training.step import Batch, Metrics, to_float
 
 
@@ -99,16 +98,13 @@ def _update(
     all_gradients = {**jax.tree.map(jnp.zeros_like, state.params), DISENTANGLER: gradients}
     updates, opt_state = optimizer.update(all_gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params[DISENTANGLER], updates[DISENTANGLER])
-    ema = state.ema_params
-    if ema is not None:
-        ema = {**ema, DISENTANGLER: ema_update(ema[DISENTANGLER], params, config.optimizer.ema_decay)}
-    return TrainState(
-        state.step + 1,
-        {**state.params, DISENTANGLER: params},
-        {**state.batch_stats, DISENTANGLER: batch_stats},
-        opt_state,
-        ema,
+    after = state.replace(
+        step=state.step + 1,
+        params={**state.params, DISENTANGLER: params},
+        batch_stats={**state.batch_stats, DISENTANGLER: batch_stats},
+        opt_state=opt_state,
     )
+    return follow_average(after, config.optimizer.ema_decay, [DISENTANGLER])
 
 
 def create_disentanglement_eval_step(config: ConfigDict) -> Callable[[dict, Batch], Metrics]:

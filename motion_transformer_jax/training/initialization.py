@@ -4,12 +4,11 @@ import logging
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.training.checkpoint import check_tree, load_variables
-from motion_transformer_jax.training.state import DISENTANGLER, TrainState
+from motion_transformer_jax.training.state import DISENTANGLER, TrainState, with_fresh_average
 
 logger = logging.getLogger(__name__)
 
@@ -48,10 +47,8 @@ def _with_weights_of_run(config: ConfigDict, state: TrainState, folder: str) -> 
         rest = "".join(f"; {what}: {', '.join(names)}" for what, names in listed.items() if names)
         logger.info("starting from %s: %s%s", folder, ", ".join(parts), rest)
     params, batch_stats = ({**fresh_variables[name], **_only(parts, run)[name]} for name in ("params", "batch_stats"))
-    ema = state.ema_params
-    if ema is not None:  # copies: the step gives its arguments' memory away
-        ema = {part: jax.tree.map(jnp.copy, params[part]) for part in ema}
-    return state.replace(params=params, batch_stats=batch_stats, ema_params=ema)
+    state = state.replace(params=params, batch_stats=batch_stats)
+    return state if state.ema_params is None else with_fresh_average(state)
 
 
 def _only(parts: list[str], variables: dict[str, Any]) -> dict[str, Any]:

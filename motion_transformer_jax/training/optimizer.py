@@ -83,9 +83,15 @@ def create_configured_optimizer(config: ConfigDict, *, milestone_steps: Sequence
         rates = {**dict.fromkeys(rates), "disentangler": optimizer.learning_rate_disentangler}
     else:
         rates["disentangler"] = None
+    absent = {
+        "background_predictor": config.background.kind == "none",
+        "discriminator": not config.discriminator.enabled,
+        "disentangler": not config.disentangler.enabled,
+    }
+    clips = {part: optimizer[f"clip_{name}"] or None for part, name in parts.items()}
     return create_optimizer(
-        learning_rates=rates,
-        clip_norms={part: optimizer[f"clip_{name}"] or None for part, name in parts.items()},
+        learning_rates={part: rate for part, rate in rates.items() if not absent.get(part)},
+        clip_norms={part: clip for part, clip in clips.items() if not absent.get(part)},
         milestones_steps=tuple(milestone_steps),
         gamma=optimizer.gamma,
         b1=optimizer.b1,

@@ -29,17 +29,20 @@ class State:
     batch_stats: dict
     opt_state: object
     ema_params: dict | None
+    ema_batch_stats: dict | None
 
 
 def make_state(width=4, *, seed=0, ema=False, devices=1):
     key = jax.random.key(seed)
     params = {"generator": {"conv": {"kernel": jax.random.normal(key, (3, width)), "bias": jnp.zeros(width)}}}
+    batch_stats = {"generator": {"norm": {"mean": jnp.full(width, 2.0)}}}
     state = State(
         step=jnp.int32(seed),
         params=params,
-        batch_stats={"generator": {"norm": {"mean": jnp.full(width, 2.0)}}},
+        batch_stats=batch_stats,
         opt_state=TRANSFORM.init(params),
         ema_params=jax.tree.map(lambda x: x + 100.0, params) if ema else None,
+        ema_batch_stats=jax.tree.map(lambda x: x + 100.0, batch_stats) if ema else None,
     )
     mesh = jax.make_mesh((devices,), ("data",))
     return jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
@@ -170,7 +173,7 @@ def test_load_variables_takes_the_moving_average(tmp_path):
     with CheckpointStore(tmp_path, keep_last=1) as store:
         store.save(1, state, {})
     _, variables = load_variables(tmp_path)
-    assert_same(variables["params"], state.ema_params)
+    assert_same(variables, {"params": state.ema_params, "batch_stats": state.ema_batch_stats})
 
 
 def test_load_variables_imports_no_tensorflow_and_no_clu():

@@ -18,7 +18,7 @@ from motion_transformer_jax.training.disentanglement import (
 )
 from motion_transformer_jax.training.optimizer import create_configured_optimizer
 from motion_transformer_jax.training.parallel import create_mesh, replicate, shard_batch
-from motion_transformer_jax.training.state import TrainState
+from motion_transformer_jax.training.state import TrainState, with_fresh_average
 
 NUM_STEPS = 90
 BATCH = {name: random_frames(32, seed=seed) for seed, name in enumerate(("source", "driving"))}
@@ -34,8 +34,8 @@ def ema_config():
 
 def create_state(config, optimizer):
     variables = tiny_avd_variables()
-    ema = variables["params"]
-    return TrainState(jnp.int32(0), **variables, opt_state=optimizer.init(variables["params"]), ema_params=ema)
+    state = TrainState(jnp.int32(0), **variables, opt_state=optimizer.init(variables["params"]))
+    return with_fresh_average(state)
 
 
 @dataclasses.dataclass

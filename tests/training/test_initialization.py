@@ -20,10 +20,11 @@ def make_state(value, *parts, width=3, ema=None):
     """Every part has a kernel; all but the disentangler have statistics."""
     params = {part: {"conv": {"kernel": jnp.full((2, width), value)}} for part in parts}
     stats = {part: {"norm": {"mean": jnp.full(width, value)}} for part in parts if part != "disentangler"}
-    averaged = None
-    if ema is not None:
-        averaged = without_discriminator({"params": jax.tree.map(lambda x: jnp.full_like(x, ema), params)})["params"]
-    return TrainState(jnp.int32(7), params, stats, {"count": jnp.int32(7)}, averaged)
+    state = TrainState(jnp.int32(7), params, stats, {"count": jnp.int32(7)})
+    if ema is None:
+        return state
+    averaged = jax.tree.map(lambda x: jnp.full_like(x, ema), without_discriminator({"p": params, "s": stats}))
+    return state.replace(ema_params=averaged["p"], ema_batch_stats=averaged["s"])
 
 
 @pytest.fixture

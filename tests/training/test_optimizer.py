@@ -126,6 +126,7 @@ def test_each_objective_trains_its_own_parts(params, objective):
     """The disentangler by one of them, all else by the other."""
     config = demo.get_config("mraa_avd,debug")
     config.train.objective = objective
+    config.discriminator.enabled = True
     params |= {name: {"kernel": jnp.zeros(3)} for name in ("discriminator", "disentangler")}
     optimizer = create_configured_optimizer(config, milestone_steps=())
     (after,) = steps(optimizer, params, [jax.tree.map(jnp.ones_like, params)])
