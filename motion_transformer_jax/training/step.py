@@ -115,12 +115,10 @@ def compute_losses(
         **_mask_losses(config, generation),
     }
     if config.loss.adversarial > 0:
-        judged, stats[DISCRIMINATOR] = generator_losses(
-            config,
-            discriminator_variables(variables["params"], stats),
-            *(generation.prediction, driving, driving_motion.keypoints),
-        )
+        own = discriminator_variables(variables["params"], stats)
+        judged, vectors = generator_losses(config, own, generation.prediction, driving, driving_motion.keypoints)
         terms |= judged
+        stats |= {DISCRIMINATOR: vectors} if vectors else {}
     return sum(terms.values()), Outcome(terms, stats, generation.prediction, driving_motion.keypoints)
 
 
