@@ -14,7 +14,6 @@ from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.vgg import random_vgg19
 from motion_transformer_jax.training.config_check import validate_config
 from motion_transformer_jax.training.disentanglement import create_disentanglement_step
-from motion_transformer_jax.training.disentanglement import create_disentanglement_step
 from motion_transformer_jax.training.durations import create_durations
 from motion_transformer_jax.training.optimizer import create_configured_optimizer
 from motion_transformer_jax.training.parallel import create_mesh

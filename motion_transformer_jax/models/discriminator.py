@@ -1,4 +1,4 @@
-"""FOMM's discriminator: a patch discriminator at each of several image sizes (FOMM, supplementary material)."""
+"""FOMM's discriminator: a patch discriminator at each of several image sizes."""
 
 import flax.linen as nn
 import jax

@@ -1,4 +1,4 @@
-"""Animation via disentanglement: the driving pose in the source figure's shape (MRAA, section 3.4)."""
+"""Animation via disentanglement: the driving pose in the source figure's shape (MRAA)."""
 
 import flax.linen as nn
 import jax

@@ -1,4 +1,4 @@
-"""MRAA's motion estimator: soft-max regions, each with its principal axes (MRAA, section 3.1)."""
+"""MRAA's motion estimator: soft-max regions, each with its principal axes (MRAA, "PCA-based motion estimation")."""
 
 import flax.linen as nn
 import jax
