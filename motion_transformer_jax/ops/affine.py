@@ -51,7 +51,8 @@ def principal_axes(covariance: jax.Array) -> jax.Array:
     """The affine whose columns are a covariance's principal axes, each as long as its standard deviation.
 
     A square root of the covariance: `compose(affine, transpose(affine)) == covariance`; the longer axis comes first.
-    Signs of the axes are those of LAPACK's SVD, with which the official weights were trained (MRAA, "PCA-based motion estimation").
+    Signs of the axes are those of LAPACK's SVD, with which the official weights were trained (MRAA, "PCA-based motion
+    estimation").
 
     Gradients are finite everywhere. Where the two deviations are equal the axes have no derivative: there it is 0, and
     it is faded out where they differ by less than 0.01 %. A variance below `LEAST_VARIANCE` is taken for that.
