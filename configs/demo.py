@@ -9,8 +9,7 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.configs import base, variants
 
-# All of a frame passes the generator's narrowest features then: one halving keeps more of it than two, and it must learn
-# to draw.
+# All of a frame passes the generator's narrowest features then, which one halving leaves larger than two.
 WITHOUT_SKIPS = {"generator.num_down_blocks": 1, "optimizer.learning_rate_generator": 5e-4}
 SHORT = {
     "fomm": WITHOUT_SKIPS,
