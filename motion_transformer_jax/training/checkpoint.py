@@ -20,11 +20,12 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 from orbax.checkpoint import checkpoint_managers
 
+from motion_transformer_jax.atomic import atomic_folder, system_errors
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.animation_model import create_animation_model
 from motion_transformer_jax.training.config_check import validate_config
-from motion_transformer_jax.training.saved_config import load_config
-from motion_transformer_jax.training.state import without_discriminator
+from motion_transformer_jax.training.saved_config import load_config, save_config
+from motion_transformer_jax.training.state import DISCRIMINATOR, without_discriminator
 
 CHECKPOINTS_FOLDER = "checkpoints"
 BEST_METRIC = "validation/l1"
@@ -40,12 +41,25 @@ class CheckpointStore:
     def __init__(self, workdir: str | os.PathLike, *, keep_last: int):
         self._folder = Path(workdir).absolute() / CHECKPOINTS_FOLDER
         self._manager = _open(self._folder, keep_last=keep_last, writing=True)
+        try:
+            self._refuse_weights_alone(workdir)
+        except UserError:
+            self.close()
+            raise
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
         self.close()
+
+    def _refuse_weights_alone(self, workdir: str | os.PathLike) -> None:
+        step = self.latest_step
+        if step is not None and "step" not in _saved_tree(self._manager, step, self._folder / str(step)):
+            raise UserError(
+                f"{workdir} holds converted weights only, no training to go on with; start from them in another folder "
+                f"by --config.train.init_from={workdir}"
+            )
 
     @property
     def latest_step(self) -> int | None:
@@ -87,7 +101,7 @@ class CheckpointStore:
         if step is None:
             return None
         folder = self._folder / str(step)
-        _check_tree(folder, _saved_tree(self._manager, step, folder), state)
+        check_tree(folder, _saved_tree(self._manager, step, folder), state)
         restored = _restore(
             self._manager,
             step,
@@ -109,12 +123,32 @@ class CheckpointStore:
         self._manager.close()
 
 
-def load_variables(folder: str | os.PathLike, *, step: int | str | None = None) -> tuple[ConfigDict, dict]:
+def save_variables(folder: str | os.PathLike, config: ConfigDict, variables: dict) -> None:
+    """Writes a run's folder that holds weights alone, for `load_variables`; one that is there is replaced at the end.
+
+    Args:
+      folder: the folder to make.
+      config: the config of the model; it must not average weights (optimizer.ema_decay=0).
+      variables: {"params": ..., "batch_stats": ...}, arrays.
+
+    Raises:
+      UserError: the folder cannot be written.
+    """
+    with atomic_folder(folder) as temporary:
+        save_config(temporary, config)
+        with system_errors(Path(folder)), CheckpointStore(temporary, keep_last=1) as store:
+            store.save(0, variables, {})
+
+
+def load_variables(
+    folder: str | os.PathLike, *, step: int | str | None = None, discriminator: bool = False
+) -> tuple[ConfigDict, dict]:
     """A run's config and trained variables, for inference.
 
     Args:
       folder: the run's folder (train's --workdir).
       step: a step's number; "best", the one with the lowest validation L1; None, the newest.
+      discriminator: load that part too, where the run has it.
 
     Returns:
       (config, {"params": ..., "batch_stats": ...}), arrays on the default device. The parameters are the moving
@@ -131,11 +165,10 @@ def load_variables(folder: str | os.PathLike, *, step: int | str | None = None) 
     try:
         step = _choose_step(manager, checkpoints, step)
         saved = _saved_tree(manager, step, checkpoints / str(step))
-        params = "ema_params" if config.optimizer.ema_decay > 0 else "params"
         sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         wanted = jax.tree.map(
             lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding),
-            without_discriminator({name: saved.get(name) or {} for name in (params, "batch_stats")}),
+            _wanted(saved, averaged=config.optimizer.ema_decay > 0, discriminator=discriminator),
         )
         restored = _restore(
             manager,
@@ -147,9 +180,21 @@ def load_variables(folder: str | os.PathLike, *, step: int | str | None = None) 
         ).state
     finally:
         manager.close()
-    variables = {"params": restored[params], "batch_stats": restored["batch_stats"]}
-    _check_tree(checkpoints / str(step), variables, variable_shapes(config))
+    params = {**restored.get("params", {}), **restored.get("ema_params", {})}
+    variables = {"params": params, "batch_stats": restored["batch_stats"]}
+    check_tree(checkpoints / str(step), without_discriminator(variables), variable_shapes(config))
     return config, variables
+
+
+def _wanted(saved: dict, *, averaged: bool, discriminator: bool) -> dict:
+    """What of a saved state is needed: the model's parameters or their average, and statistics."""
+    params = "ema_params" if averaged else "params"
+    wanted = {name: saved.get(name) or {} for name in (params, "batch_stats")}
+    if not discriminator:
+        return without_discriminator(wanted)
+    if averaged and DISCRIMINATOR in saved["params"]:  # it has no average
+        wanted["params"] = {DISCRIMINATOR: saved["params"][DISCRIMINATOR]}
+    return wanted
 
 
 def variable_shapes(config: ConfigDict) -> dict:
@@ -215,22 +260,28 @@ def _unreadable(folder: Path, error: Exception) -> str:
     return f"checkpoint {folder} cannot be read ({reason[:200]}); remove that folder to use an older one"
 
 
-def _check_tree(folder: Path, saved: Any, expected: Any) -> None:
-    """Raise a UserError that names the first array in which the saved tree differs from the expected one."""
+_ADVICE = "the checkpoint is from another config: restore its config.json or choose another folder"
+
+
+def check_tree(folder: str | os.PathLike, saved: Any, expected: Any, *, advice: str = _ADVICE) -> None:
+    """Raise a UserError that names the first array in which the saved tree differs from the expected one.
+
+    Args:
+      folder: where the saved tree is from.
+      saved, expected: trees of arrays, or of shapes.
+      advice: what to do about it, the message's end.
+    """
     saved, expected = _named_arrays(saved), _named_arrays(expected)
     for name, (shape, dtype) in expected.items():
         if name not in saved:
-            raise UserError(f"{folder} has no {name}, which the config's model has; {_ADVICE}")
+            raise UserError(f"{folder} has no {name}, which the config's model has; {advice}")
         if saved[name][0] != shape:
-            raise UserError(f"{folder} has {name} of shape {saved[name][0]} but the config makes {shape}; {_ADVICE}")
+            raise UserError(f"{folder} has {name} of shape {saved[name][0]} but the config makes {shape}; {advice}")
         if saved[name][1] != dtype:  # Orbax would cast without a word.
-            raise UserError(f"{folder} has {name} as {saved[name][1]} but the config makes {dtype}; {_ADVICE}")
+            raise UserError(f"{folder} has {name} as {saved[name][1]} but the config makes {dtype}; {advice}")
     for name in saved:
         if name not in expected:
-            raise UserError(f"{folder} has {name}, which the config's model lacks; {_ADVICE}")
-
-
-_ADVICE = "the checkpoint is from another config: restore its config.json or choose another folder"
+            raise UserError(f"{folder} has {name}, which the config's model lacks; {advice}")
 
 
 def _named_arrays(tree: Any) -> dict[str, tuple[tuple[int, ...], str]]:
