@@ -79,14 +79,25 @@ def rule_tensor(name: str, shape: tuple[int, ...], profile: str = "eval") -> np.
     return np.asarray(tensor).astype(np.float32)
 
 
-def rule_variables(template: dict, profile: str = "eval") -> dict:
-    """Variables of the template's structure, made by the rule and loaded as official state dicts are."""
+def rule_variables(template: dict, profile: str = "eval", recorded: dict | None = None) -> dict:
+    """Variables of the template's structure, made by the rule and loaded as official state dicts are.
+
+    `recorded`: tensors, by their official keys, that the rule does not make (the vectors of spectral norms).
+    """
     flat = traverse_util.flatten_dict(template)
     state_dicts: dict[str, dict[str, np.ndarray]] = {}
     for path, (module, key) in torch_names(template).items():
         shape = torch_shape(path, flat[path])
-        state_dicts.setdefault(module, {})[key] = rule_tensor(f"{module}.{key}", shape, profile)
+        tensor = (recorded or {}).get(key)
+        made = rule_tensor(f"{module}.{key}", shape, profile) if tensor is None else tensor
+        state_dicts.setdefault(module, {})[key] = made
     return variables_from_state_dicts(state_dicts, template)
+
+
+def rule_part(part: str, template: dict, recorded: dict | None = None) -> dict:
+    """`rule_variables` of one part alone, given and returned without its name."""
+    named = rule_variables({collection: {part: tree} for collection, tree in template.items()}, recorded=recorded)
+    return {collection: tree[part] for collection, tree in named.items()}
 
 
 def abstract_variables(model, image_size: int) -> dict:

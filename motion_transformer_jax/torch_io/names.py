@@ -106,7 +106,7 @@ _TOKENS = {"motion_tokens": "keypoint_token", "position": "pos_embedding"}
 
 def estimator_of(variables: dict) -> str:
     """Which motion estimator a tree {"params": ...} holds, as `config.model.estimator` names it."""
-    layers = variables["params"]["motion_estimator"].keys()
+    layers = variables["params"].get("motion_estimator", ())
     if "regions" in layers:
         return "region_predictor"
     return "keypoint_detector" if "keypoints" in layers else "motion_transformer"

@@ -47,7 +47,7 @@ def generator_losses(
     (generated, real), stats = map(_split, judged[:2]), judged[2]
     terms = {
         "adversarial": config.loss.adversarial * losses.adversarial(generated[1]),
-        "feature_matching": losses.feature_matching(generated[0], real[0], config.loss.feature_matching),
+        "feature_matching": losses.feature_distance(generated[0], real[0], config.loss.feature_matching),
     }
     return terms, stats
 

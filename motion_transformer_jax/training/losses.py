@@ -16,19 +16,20 @@ from motion_transformer_jax.ops import affine
 from motion_transformer_jax.ops.coordinates import coordinate_grid
 
 
-def perceptual(
+def feature_distance(
     prediction_features: Sequence[Sequence[jax.Array]],
     driving_features: Sequence[Sequence[jax.Array]],
     tap_weights: Sequence[float],
 ) -> jax.Array:
-    """Perceptual loss over an image pyramid.
+    """Predicted and driving frames must look alike to a network, at each of several scales.
 
-    The sum over scales and taps of tap weight times mean absolute difference of the features. The
-    driving frame's features are constants: no gradient flows into them.
+    The perceptual loss (a VGG's features) and feature matching (a discriminator's) alike: the sum over
+    scales and taps of tap weight times mean absolute difference of the features. The driving frame's
+    features are constants: no gradient flows into them.
 
     Args:
-      prediction_features: for each scale of the pyramid, the features [B, h, w, C] at each tap of
-        the network, from the predicted frame.
+      prediction_features: for each scale, the features [B, h, w, C] at each tap of the network, from
+        the predicted frame.
       driving_features: the same from the driving frame.
       tap_weights: one weight per tap, the same at all scales.
 
@@ -164,27 +165,6 @@ def discriminator(real_scores: Sequence[jax.Array], generated_scores: Sequence[j
         _require_same_shape(real, generated)
         total += jnp.mean((1 - _at_least_float32(real)) ** 2 + _at_least_float32(generated) ** 2)
     return total
-
-
-def feature_matching(
-    generated_features: Sequence[Sequence[jax.Array]],
-    real_features: Sequence[Sequence[jax.Array]],
-    block_weights: Sequence[float],
-) -> jax.Array:
-    """Generated frames must look like the real ones to the discriminator's blocks.
-
-    Args:
-      generated_features: for each scale, the features [B, h, w, C] after each block, of predicted frames.
-      real_features: the same of driving frames.
-      block_weights: one weight per block, the same at all scales.
-
-    Returns:
-      Scalar: sum over scales and blocks of weight times mean absolute difference.
-
-    Raises:
-      ValueError: if numbers of scales or blocks, or shapes, differ.
-    """
-    return perceptual(generated_features, real_features, block_weights)
 
 
 def _mean_absolute_difference(a: jax.Array, b: jax.Array) -> jax.Array:

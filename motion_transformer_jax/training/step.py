@@ -139,7 +139,7 @@ def _perceptual(config: ConfigDict, vgg_params: dict, prediction: jax.Array, dri
         pyramid = [antialias_downsample(image, scale, rounding="floor") for scale in config.loss.scales]
         return [vgg.apply({"params": vgg_params}, level) for level in pyramid]
 
-    return losses.perceptual(features(prediction), features(driving), weights)
+    return losses.feature_distance(features(prediction), features(driving), weights)
 
 
 def used_tap_weights(config: ConfigDict) -> list[float]:

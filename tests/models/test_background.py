@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from parity import rule_variables
+from parity import rule_part
 
 from motion_transformer_jax.models.background import BackgroundPredictor
 from motion_transformer_jax.models.blocks import Layers
@@ -14,9 +14,7 @@ def predict(kind, images):
     template = jax.eval_shape(lambda x: predictor.init(jax.random.key(0), x, x), images)
     if not template:
         return predictor.apply({}, images, images[::-1])
-    named = {collection: {"background_predictor": tree} for collection, tree in template.items()}
-    variables = {collection: tree["background_predictor"] for collection, tree in rule_variables(named).items()}
-    return predictor.apply(variables, images, images[::-1])
+    return predictor.apply(rule_part("background_predictor", template), images, images[::-1])
 
 
 @pytest.mark.parametrize("kind", ["affine", "perspective", "shift"])

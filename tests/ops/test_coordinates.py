@@ -7,8 +7,12 @@ from hypothesis.extra import numpy as hnp
 
 from motion_transformer_jax.ops.coordinates import (
     coordinate_grid,
+    covariance_heatmaps,
+    expected_covariance,
+    expected_points,
     from_homogeneous,
     gaussian_heatmaps,
+    softmax_heatmaps,
     to_homogeneous,
 )
 
@@ -41,6 +45,31 @@ def test_gaussian_heatmap_is_one_at_a_keypoint_on_a_pixel_centre():
     assert heatmaps.shape == (5, 5, 2)
     assert heatmaps[0, 4, 0] == 1
     assert heatmaps[2, 2, 1] == 1
+
+
+def test_covariance_heatmaps_are_the_official_ones(golden):
+    official = golden("mraa")
+    heatmaps = covariance_heatmaps(official["ops__kp_value"], official["ops__region_covar"], 16, 12)
+    np.testing.assert_allclose(heatmaps, official["ops__region2gaussian_16x12_covar"], atol=2e-6)
+
+
+def test_a_round_covariance_gives_round_heatmaps():
+    keypoints = jnp.asarray([[0.2, -0.4], [0.0, 0.9]])
+    covariance = jnp.broadcast_to(0.02 * jnp.eye(2), (2, 2, 2))
+    round_heatmaps = gaussian_heatmaps(keypoints, 9, 7, variance=0.02)
+    np.testing.assert_allclose(covariance_heatmaps(keypoints, covariance, 9, 7), round_heatmaps, atol=1e-6)
+
+
+def test_moments_of_a_gaussian_heatmap():
+    """The mean point and the covariance that a heat map was made of come back from it."""
+    keypoints = jnp.asarray([[[0.1, -0.2], [-0.3, 0.25]]])
+    covariance = jnp.asarray([[[[0.02, 0.005], [0.005, 0.01]], [[0.01, -0.004], [-0.004, 0.03]]]])
+    logits = jnp.log(covariance_heatmaps(keypoints, covariance, 96, 128))
+    heatmap = softmax_heatmaps(0.1 * logits, temperature=0.1)
+    np.testing.assert_allclose(jnp.sum(heatmap, axis=(1, 2)), 1, atol=1e-5)
+    center = expected_points(heatmap)
+    np.testing.assert_allclose(center, keypoints, atol=1e-4)
+    np.testing.assert_allclose(expected_covariance(heatmap, center), covariance, atol=1e-4)
 
 
 points = hnp.arrays(np.float32, (3, 2), elements=st.floats(-10, 10, width=32, allow_subnormal=False))

@@ -20,20 +20,22 @@ def features(scales=2):
     return [[RNG.normal(size=shape).astype(np.float32) for shape in shapes] for _ in range(scales)]
 
 
-def test_perceptual_sums_over_scales_and_taps():
+def test_feature_distance_sums_over_scales_and_taps():
     predicted, real, weights = features(), features(), (10.0, 1.0, 0.5)
     expected = sum(
         weights[tap] * np.abs(predicted[scale][tap].astype(np.float64) - real[scale][tap]).mean()
         for scale in range(2)
         for tap in range(3)
     )
-    actual = jax.jit(losses.perceptual)(predicted, real, weights)
+    actual = jax.jit(losses.feature_distance)(predicted, real, weights)
     np.testing.assert_allclose(actual, expected, rtol=1e-6)
 
 
-def test_perceptual_has_no_gradient_into_the_driving_frame():
+def test_feature_distance_has_no_gradient_into_the_driving_frame():
     predicted, real = features(), features()
-    to_prediction, to_driving = jax.jit(jax.grad(losses.perceptual, argnums=(0, 1)))(predicted, real, (1.0, 1.0, 1.0))
+    to_prediction, to_driving = jax.jit(jax.grad(losses.feature_distance, argnums=(0, 1)))(
+        predicted, real, (1.0, 1.0, 1.0)
+    )
     assert all(jnp.any(leaf != 0) for leaf in jax.tree.leaves(to_prediction))
     assert all(jnp.all(leaf == 0) for leaf in jax.tree.leaves(to_driving))
 
@@ -42,14 +44,14 @@ def test_perceptual_has_no_gradient_into_the_driving_frame():
     ("predicted", "real", "weights"),
     [(features(2), features(1), (1, 1, 1)), (features(1), features(1), (1, 1))],
 )
-def test_perceptual_refuses_different_numbers_of_scales_or_taps(predicted, real, weights):
+def test_feature_distance_refuses_different_numbers_of_scales_or_taps(predicted, real, weights):
     with pytest.raises(ValueError, match=r"zip\(\) argument 2"):
-        losses.perceptual(predicted, real, weights)
+        losses.feature_distance(predicted, real, weights)
 
 
-def test_perceptual_refuses_to_broadcast():
+def test_feature_distance_refuses_to_broadcast():
     with pytest.raises(ValueError, match=r"shapes differ: \(2, 4\) and \(1, 4\)"):
-        losses.perceptual([[jnp.ones((2, 4))]], [[jnp.ones((1, 4))]], [1.0])
+        losses.feature_distance([[jnp.ones((2, 4))]], [[jnp.ones((1, 4))]], [1.0])
 
 
 def test_equivariance_keypoints():
@@ -125,7 +127,7 @@ def test_losses_are_float32_or_better(dtype, expected):
         matrices = jnp.asarray(RNG.normal(size=(2, 3, 2, 2)), dtype) + 4 * jnp.eye(2, dtype=dtype)
         mask = jnp.asarray(random_mask(), dtype)
         results = (
-            losses.perceptual([[mask]], [[mask + 1]], [1.0]),
+            losses.feature_distance([[mask]], [[mask + 1]], [1.0]),
             losses.equivariance_keypoints(matrices[..., 0], matrices[..., 1]),
             losses.equivariance_affine(matrices, matrices),
             losses.background_mask(mask, num_keypoints=3, has_background=True),
@@ -134,3 +136,21 @@ def test_losses_are_float32_or_better(dtype, expected):
         assert [result.dtype for result in results] == [jnp.dtype(expected)] * 5
         wide = mask.astype(expected)
         np.testing.assert_array_equal(results[4], losses.mask_concentration(wide))
+
+
+def test_adversarial_losses():
+    """Least squares: what the generator wants of its frames, and what the discriminator wants of both kinds."""
+    real, generated = ([RNG.normal(size=(2, size, size, 1)).astype(np.float32) for size in (5, 3)] for _ in range(2))
+    expected = sum(np.mean((1 - scores.astype(np.float64)) ** 2) for scores in generated)
+    np.testing.assert_allclose(losses.adversarial(generated), expected, rtol=1e-6)
+    expected = sum(np.mean((1 - a.astype(np.float64)) ** 2 + b**2) for a, b in zip(real, generated, strict=True))
+    np.testing.assert_allclose(losses.discriminator(real, generated), expected, rtol=1e-6)
+    with pytest.raises(ValueError, match="shapes differ"):
+        losses.discriminator(real, [scores[:1] for scores in generated])
+
+
+def test_equivariance_affine_up_to_sign():
+    driving = np.broadcast_to(np.eye(2, dtype=np.float32), (1, 2, 2, 2))
+    warped = driving * np.array([[[[-1.0]], [[1.0]]]], np.float32)
+    assert losses.equivariance_affine(driving, warped, revert_axis_swap=True) == 0
+    assert losses.equivariance_affine(driving, warped) == 0.5
