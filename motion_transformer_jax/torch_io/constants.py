@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -41,9 +42,13 @@ def differing_constants(given: Mapping[Name, np.ndarray], expected: Mapping[Name
     return sorted(
         name
         for name in given.keys() & expected.keys()
-        if not name[1].endswith(_WITHOUT_EFFECT)
-        and not np.allclose(given[name], expected[name], rtol=0, atol=TOLERANCE)
+        if not name[1].endswith(_WITHOUT_EFFECT) and not _close(given[name], expected[name])
     )
+
+
+def _close(given: np.ndarray, expected: np.ndarray) -> bool:
+    precision = jnp.finfo(given.dtype).eps if jnp.issubdtype(given.dtype, jnp.floating) else 0
+    return np.allclose(given, expected, rtol=0, atol=max(TOLERANCE, float(precision)))
 
 
 def _counters(names: dict) -> Iterator[Name]:
