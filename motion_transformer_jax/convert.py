@@ -11,7 +11,8 @@ import sys
 
 from motion_transformer_jax.cli import Parser, override_config, parse_config, run_command
 
-_SYSTEMS = ("motion_transformer", "fomm", "mraa")
+# As torch_io.recognition has them, which is slow to import.
+SYSTEMS = ("motion_transformer", "fomm", "mraa")
 
 
 def main(argv: list[str]) -> int | None:
@@ -38,7 +39,7 @@ def _from_torch(argv: list[str]) -> None:
     parser.add_argument(
         "--config", metavar="CONFIG[:VARIANT]", help="config that the file must fit (default: told by its shapes)"
     )
-    parser.add_argument("--system", choices=_SYSTEMS, help="refuse a file of another system")
+    parser.add_argument("--system", choices=SYSTEMS, help="refuse a file of another system")
     parser.add_argument("--overwrite", action="store_true", help="replace converted weights in DIR")
     parser.epilog = "Any field of the config is set by --config.FIELD=VALUE, such as --config.generator.skips=False."
     arguments, overrides = parser.parse_known_args(argv)

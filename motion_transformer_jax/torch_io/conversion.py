@@ -14,7 +14,13 @@ from ml_collections import ConfigDict
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.torch_io.constants import official_constants
 from motion_transformer_jax.torch_io.pth import StateDict, TorchFile, read_torch_file, require_suffix, write_torch_file
-from motion_transformer_jax.torch_io.recognition import SYSTEMS, config_from, recognise, untold_fields
+from motion_transformer_jax.torch_io.recognition import (
+    SYSTEMS,
+    config_from,
+    make_losses_possible,
+    recognise,
+    untold_fields,
+)
 from motion_transformer_jax.torch_io.state_dict import (
     nonfinite_tensors,
     state_dicts_from_variables,
@@ -89,6 +95,7 @@ def from_torch(
     config = choose_config(config_from(fields | settings, Path(path).name.split(".")[0]))
     with config.unlocked():
         config.optimizer.ema_decay = 0.0  # there is one set of weights
+        make_losses_possible(config)
     validate_config(config, need_data=False)
     variables = _fill(path, config, state_dicts, fields)
     _warn_of_nonfinite(path, state_dicts)
@@ -158,8 +165,11 @@ def _fill(path: str | Path, config: ConfigDict, state_dicts: dict[str, StateDict
     try:
         return variables_from_state_dicts(state_dicts, template, official_constants(config, template))
     except UserError as error:
-        flat = {name: _get(config, name) for name in fields if name not in untold_fields(fields)}
-        flags = [f"--config.{name}={fields[name]!r}" for name in flat if flat[name] != fields[name]]
+        flags = [
+            f"--config.{name}={value!r}"
+            for name, value in fields.items()
+            if value != _get(config, name) and name not in untold_fields(fields) and not name.endswith(".max_features")
+        ]
         hint = f"; the file's shapes tell {' '.join(flags[:_SHOWN])}" if flags else ""
         raise UserError(f"{path}: {error}{hint}") from error
 

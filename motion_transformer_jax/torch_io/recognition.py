@@ -70,11 +70,15 @@ def config_from(fields: Mapping[str, Any], name: str) -> ConfigDict:
     config.update_from_flattened_dict(fields)
     if config.disentangler.enabled:
         config.animate.mode = "avd"
-    # Nothing is trained with the losses here, but they must be possible at this size.
-    config.loss.feature_matching = (10.0,) * config.discriminator.num_blocks
-    size = config.model.image_size
-    config.loss.scales = tuple(scale for scale in config.loss.scales if int(size * scale) >> _VGG_HALVINGS) or (1.0,)
     return config
+
+
+def make_losses_possible(config: ConfigDict) -> None:
+    """Fit the losses to the model's sizes: nothing is trained with them here, but a run's config must be valid."""
+    size, loss = config.model.image_size, config.loss
+    if len(loss.feature_matching) != config.discriminator.num_blocks:
+        loss.feature_matching = (10.0,) * config.discriminator.num_blocks
+    loss.scales = tuple(scale for scale in loss.scales if int(size * scale) >> _VGG_HALVINGS) or (1.0,)
 
 
 def _experiment(fields: Mapping[str, Any]) -> ConfigDict:

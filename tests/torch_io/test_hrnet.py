@@ -60,7 +60,7 @@ def test_files_that_do_not_fit(tmp_path, models):
     tensors = dict(models["mtia_w32"][1])
     tensors["stage2.0.branches.0.0.conv1.weight"] = torch.zeros(18, 18, 3, 3)
     torch.save(tensors, path)
-    with pytest.raises(UserError, match="width 18 but the backbone is hrnet_w32; take its file$"):
+    with pytest.raises(UserError, match=r"width 18 but the backbone is hrnet_w32; take its file$"):
         load_imagenet_hrnet(path, template)
     tensors = dict(models["mtia_w32"][1])
     del tensors["layer1.0.conv1.weight"]
@@ -69,7 +69,9 @@ def test_files_that_do_not_fit(tmp_path, models):
         load_imagenet_hrnet(path, template)
     tensors["layer1.0.conv1.weight"] = torch.zeros(64, 64, 3, 3)
     torch.save(tensors, path)
-    with pytest.raises(UserError, match=r"misshapen, such as layer1.0.conv1.weight, \(64, 64, 3, 3\) where \(64, 64, 1, 1"):
+    with pytest.raises(
+        UserError, match=r"misshapen, such as layer1.0.conv1.weight, \(64, 64, 3, 3\) where \(64, 64, 1, 1"
+    ):
         load_imagenet_hrnet(path, template)
     torch.save({"features.0.weight": torch.zeros(3)}, path)
     with pytest.raises(UserError, match="is not HRNet"):
@@ -80,7 +82,7 @@ def test_files_that_do_not_fit(tmp_path, models):
 
 def test_models_without_such_a_backbone(tmp_path, models):
     torch.save(models["mtia_w32"][1], tmp_path / "hrnet.pth")
-    with pytest.raises(UserError, match="expected model.estimator=motion_transformer"):
+    with pytest.raises(UserError, match=r"expected model.estimator=motion_transformer"):
         load_imagenet_hrnet(tmp_path / "hrnet.pth", shapes_of(make_config("fomm")))
 
 
