@@ -32,8 +32,9 @@ def _create_parser() -> Parser:
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="result: .mp4, .webm or .gif")
     parser.add_argument(
         "--mode",
-        choices=("relative", "absolute"),
-        help="carry over the change since one driving frame, or the driving motion itself (default: the config's)",
+        choices=("relative", "absolute", "avd"),
+        help="carry over the change since one driving frame, the driving motion itself, or the driving pose in the "
+        "source figure's shape (MRAA with a disentangler) (default: the config's)",
     )
     parser.add_argument(
         "--adapt-scale",

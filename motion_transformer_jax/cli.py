@@ -26,6 +26,7 @@ COMMANDS = {
     "demo": "train a small model on puppets and animate a held-out one",
     "animate": "move the figure in an image as the one in a video moves",
     "convert": "read and write PyTorch checkpoints, and tell what one holds",
+    "capacity": "print the parameters and multiply-adds of the networks",
 }
 
 _USAGE_ERROR = 2

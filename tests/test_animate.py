@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_model import SIZE, random_frames, tiny_config, tiny_variables
+from tiny_model import SIZE, random_frames, tiny_avd_config, tiny_avd_variables, tiny_config, tiny_variables
 
 from motion_transformer_jax import animate
 from motion_transformer_jax.cli import run_command
@@ -34,7 +34,8 @@ FPS = 12.5
 def inputs(tmp_path_factory):
     """A checkpoint `run`, a portrait `source.png`, a video `driving.mp4` and the same frames in a folder `frames`."""
     folder = tmp_path_factory.mktemp("inputs")
-    save_checkpoint(folder / "run")
+    save_checkpoint(folder / "run", tiny_config(), tiny_variables())
+    save_checkpoint(folder / "avd", tiny_avd_config(), tiny_avd_variables())
     Image.fromarray(random_frames(1, 60, 44, seed=9)[0]).save(folder / "source.png")
     frames = random_frames(NUM_FRAMES, 48, 64)
     write_video(folder / "driving.mp4", frames, fps=FPS)
@@ -58,10 +59,10 @@ def add_broken_inputs(folder):
     save_config(folder / "other", config)
 
 
-def save_checkpoint(folder):
+def save_checkpoint(folder, config, variables):
     folder.mkdir()
-    save_config(folder, tiny_config())
-    state = TrainState(step=jnp.int32(1), opt_state={}, **jax.device_put(tiny_variables()))
+    save_config(folder, config)
+    state = TrainState(step=jnp.int32(1), opt_state={}, **jax.device_put(variables))
     with CheckpointStore(folder, keep_last=1) as store:
         store.save(1, state, {})
 
@@ -209,6 +210,7 @@ def test_output_is_replaced(run, tmp_path):
         ({"options": ["--fps", "0"]}, "the frame rate is 0; expected between"),
         ({"options": ["--fps", "nan"]}, "the frame rate is nan; expected between"),
         ({"options": ["--mode", "sideways"]}, "--mode"),
+        ({"options": ["--mode", "avd"]}, "mode avd needs a disentangler, which this checkpoint lacks; train one"),
         ({"options": ["--size", "3"]}, "--size"),
     ],
     ids=str,
@@ -278,6 +280,21 @@ def test_options_of_relative_motion_in_absolute_mode(run, caplog):
     assert [record.message for record in caplog.records] == [
         "a best frame and an adapted scale act in relative mode only; ignored"
     ]
+
+
+def test_disentanglement(run, written, caplog):
+    """It is the default of a checkpoint with a disentangler, and another animation than the absolute one."""
+    frames = {}
+    for mode in (None, "avd", "absolute"):
+        status, _ = run(checkpoint="avd", options=["--mode", mode] if mode else [])
+        assert status == 0 and len(written) == NUM_FRAMES
+        frames[mode] = np.stack(written).astype(float)
+    assert not caplog.records
+    np.testing.assert_array_equal(frames["avd"], frames[None])
+    assert np.abs(frames["avd"] - frames["absolute"]).mean() > 0.1
+    assert np.abs(np.diff(frames["avd"], axis=0)).mean() > 0.1
+    assert run(checkpoint="avd", options=["--best-frame", "3"])[0] == 0
+    assert "act in relative mode only" in caplog.text
 
 
 def test_progress_is_for_terminals(run, monkeypatch, capsys):

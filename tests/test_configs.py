@@ -13,6 +13,7 @@ from motion_transformer_jax.configs import base, variants
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.vgg import random_vgg19
 from motion_transformer_jax.training.config_check import validate_config
+from motion_transformer_jax.training.disentanglement import create_disentanglement_step
 from motion_transformer_jax.training.durations import create_durations
 from motion_transformer_jax.training.optimizer import create_configured_optimizer
 from motion_transformer_jax.training.parallel import create_mesh
@@ -89,13 +90,18 @@ def test_takes_a_full_size_step(name, variant):
     optimizer = create_configured_optimizer(config, milestone_steps=durations.milestone_steps)
     state = jax.eval_shape(lambda: create_train_state(config, optimizer))
     vgg_params = jax.eval_shape(lambda: random_vgg19(0))
-    train_step = create_train_step(config, optimizer, create_mesh(), vgg_params)
+    disentangles = config.train.objective == "disentanglement"
+    if disentangles:
+        train_step = create_disentanglement_step(config, optimizer, create_mesh())
+    else:
+        train_step = create_train_step(config, optimizer, create_mesh(), vgg_params)
     size, batch_size = config.model.image_size, config.train.batch_size
     frames = jax.ShapeDtypeStruct((batch_size, size, size, 3), jnp.uint8)
     after, metrics = jax.eval_shape(train_step, state, {"source": frames, "driving": frames})
     assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), state)
     assert {(value.shape, value.dtype.name) for value in metrics.values()} == {((), "float32")}
-    assert {"total", "perceptual", "equivariance_keypoints", "equivariance_affine"} < metrics.keys()
+    reconstruction = {"perceptual", "equivariance_keypoints", "equivariance_affine"}
+    assert {"total", *(("disentangled_keypoints",) if disentangles else reconstruction)} < metrics.keys()
     assert ("discriminator" in metrics) == (config.loss.adversarial > 0)
 
 

@@ -17,7 +17,8 @@ from motion_transformer_jax.data.video_writer import write_video
 from motion_transformer_jax.torch_io.pth import read_torch_file, write_torch_file
 from motion_transformer_jax.torch_io.recognition import SYSTEMS
 from motion_transformer_jax.training import loop
-from motion_transformer_jax.training.checkpoint import load_variables, save_variables
+from motion_transformer_jax.training.checkpoint import load_variables
+from motion_transformer_jax.training.weights_folder import save_variables
 
 torch = pytest.importorskip("torch")
 VOX = f"{configs.__path__[0]}/vox256.py"

@@ -34,6 +34,8 @@ def test_makes_one_call(monkeypatch):
         (["--config", DEMO, "--workdir", "{tmp}", "--config.train.batch_size=12"], "12 is not divisible by the 8"),
         (["--config", DEMO, "--workdir", "{tmp}/file/run"], "cannot write into"),
         (["--config", DEMO, "--workdir", "{tmp}", "--config.data.kind=folder"], "data.folder is empty"),
+        (["--config", f"{DEMO}:mraa_avd", "--workdir", "{tmp}/run"], "pass --config.train.init_from=RUN"),
+        (["--config", DEMO, "--workdir", "{tmp}/run", "--config.train.init_from={tmp}/none"], "no folder train.init"),
     ],
 )
 def test_mistakes(argv, message, tmp_path, capsys):

@@ -19,8 +19,24 @@ def tiny_config():
     return config
 
 
+def tiny_avd_config():
+    """MRAA with a disentangler."""
+    config = demo.get_config("mraa_avd,debug")
+    config.optimizer.ema_decay = 0.0
+    return config
+
+
 @functools.cache
 def tiny_variables():
+    return random_variables(tiny_config())
+
+
+@functools.cache
+def tiny_avd_variables():
+    return random_variables(tiny_avd_config())
+
+
+def random_variables(config):
     """Weights that nothing need be compiled for; unlike with fresh ones, motions differ much between images."""
     rng = np.random.default_rng(0)
 
@@ -32,7 +48,7 @@ def tiny_variables():
             return rng.normal(0, 1.4 / math.sqrt(math.prod(leaf.shape[:-1])), leaf.shape).astype(np.float32)
         return rng.normal(0, 0.1, leaf.shape).astype(np.float32)
 
-    return jax.tree_util.tree_map_with_path(draw, variable_shapes(tiny_config()))
+    return jax.tree_util.tree_map_with_path(draw, variable_shapes(config))
 
 
 def random_frames(count, height=SIZE, width=SIZE, seed=0):

@@ -100,8 +100,9 @@ def _animate(
     def frames() -> Iterator[np.ndarray]:
         return video.frames(animator.image_size)
 
+    mode = animator.choose_mode(mode)
     state = animator.encode_source(source)
-    if (mode or animator.mode) == "absolute" and (best_frame is not None or adapt_scale):
+    if mode != "relative" and (best_frame is not None or adapt_scale):
         logger.warning("a best frame and an adapted scale act in relative mode only; ignored")
     elif best_frame == "auto":
         with _quiet():

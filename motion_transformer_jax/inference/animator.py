@@ -19,12 +19,11 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.data.image import resize_image
 from motion_transformer_jax.errors import UserError
-from motion_transformer_jax.inference.retarget import movement_scale, nearest_frame, retarget
+from motion_transformer_jax.inference.retarget import Mode, check_mode, movement_scale, nearest_frame, retarget
 from motion_transformer_jax.models.animation_model import AnimationModel, create_animation_model
 from motion_transformer_jax.models.motion import Motion
 from motion_transformer_jax.training.checkpoint import load_variables
 
-Mode = Literal["relative", "absolute"]
 Frames = Iterable[np.ndarray] | Callable[[], Iterable[np.ndarray]]
 
 
@@ -87,10 +86,12 @@ class Animator:
         self.batch_size = batch_size or (4 if jax.default_backend() == "cpu" else 16)
         self.mode: Mode = config.animate.mode
         self.adapt_scale: bool = config.animate.adapt_scale
+        self._has_disentangler: bool = config.disentangler.enabled
         model = create_animation_model(config)
         variables = jax.device_put(variables, jax.local_devices()[0])
         self._estimate = partial(_estimate, model, variables)
         self._encode = partial(_encode, model, variables)
+        self._retarget = partial(_retarget, model, variables)
         self._generate = partial(_generate, model, variables)
 
     @classmethod
@@ -109,6 +110,12 @@ class Animator:
         """
         config, variables = load_variables(folder, step=step)
         return cls(config, variables, batch_size=batch_size)
+
+    def choose_mode(self, mode: Mode | None) -> Mode:
+        """The mode that is asked for, or `self.mode`; raises as `check_mode` if the model cannot do it."""
+        mode = mode or self.mode
+        check_mode(mode, has_disentangler=self._has_disentangler)
+        return mode
 
     def encode_source(self, source: np.ndarray) -> SourceState:
         """Encodes a source image, uint8 [H, W, 3]; the result serves any number of videos."""
@@ -167,21 +174,19 @@ class Animator:
             frames: The driving video; uint8 [H, W, 3] each. With another `best_frame` than 0 it is read twice: a list
                 or a callable.
             mode: "relative": the source's motion plus the driving change since one driving frame; "absolute": the
-                driving motion as it is. None: `self.mode`.
+                driving motion; "avd": the driving pose in the source's shape, by the disentangler. None: `self.mode`.
             adapt_scale: Scale relative motion by the figures' size. None: `self.adapt_scale`.
             best_frame: Index of the driving frame that relative motion is measured against, which should be in the
-                source's pose; "auto" looks for it with `find_best_frame`. Absolute mode does not look at it.
+                source's pose; "auto" looks for it with `find_best_frame`. The other modes do not look at it.
 
         Raises:
-            UserError: There are no frames, or none with that index.
+            UserError: There are no frames, or none with that index; the model has no disentangler for "avd".
             ValueError: Another mode; a frame is not uint8 [H, W, 3]; `frames` cannot be read twice but must be.
         """
-        mode = self.mode if mode is None else mode
-        if mode not in ("relative", "absolute"):
-            raise ValueError(f'mode must be "relative" or "absolute", got {mode!r}')
+        mode = self.choose_mode(mode)
         source = self._source_state(source)
-        # Absolute motion does not depend on the initial frame, whichever it is.
-        initial, frames = self._initial_motion(source, frames, 0 if mode == "absolute" else best_frame)
+        # Other motion than relative does not depend on the initial frame, whichever it is.
+        initial, frames = self._initial_motion(source, frames, best_frame if mode == "relative" else 0)
         scale = 1.0
         if mode == "relative" and (self.adapt_scale if adapt_scale is None else adapt_scale):
             scale = movement_scale(source.motion.keypoints[0], initial.keypoints[0])
@@ -192,7 +197,7 @@ class Animator:
     ) -> Iterator[AnimatedFrame]:
         def start(batch: list[np.ndarray]):
             driving_motion = self._estimate(self._pad(batch))
-            motion = _retarget(source.motion, driving_motion, initial, scale, mode)
+            motion = self._retarget(source.motion, driving_motion, initial, scale, mode)
             return batch, (driving_motion, motion, *self._generate(source, motion))
 
         for driving, (driving_motion, motion, image, mask) in self._one_batch_ahead(map(start, self._batches(frames))):
@@ -269,8 +274,12 @@ def _encode(model: AnimationModel, variables: Any, image: jax.Array, motion: Mot
     return SourceState(image, model.apply(variables, image, method="encode"), motion)
 
 
-@partial(jax.jit, static_argnames="mode")
-def _retarget(source: Motion, driving: Motion, initial: Motion, scale: float, mode: Mode) -> Motion:
+@partial(jax.jit, static_argnames=("model", "mode"))
+def _retarget(
+    model: AnimationModel, variables: Any, source: Motion, driving: Motion, initial: Motion, scale: float, mode: Mode
+) -> Motion:
+    if mode == "avd":
+        return model.apply(variables, _repeat(source, driving.keypoints.shape[0]), driving, method="disentangle")
     return retarget(source, driving, initial, mode=mode, movement_scale=scale)
 
 
@@ -279,11 +288,13 @@ def _generate(
     model: AnimationModel, variables: Any, source: SourceState, motion: Motion
 ) -> tuple[jax.Array, jax.Array]:
     """Images uint8 [B, S, S, 3] and masks [B, h, w, K + 1] of one source in motions [B, K, 2]."""
-
-    count = motion.keypoints.shape[0]
-    sources = jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *x.shape[1:])), source)
+    sources = _repeat(source, motion.keypoints.shape[0])
     # Without a background: its predictor compares two frames of one video, as in training; source and driving video do
     # not share theirs. The official animation leaves it out too.
     generation = model.apply(variables, sources.image, sources.features, sources.motion, motion, method="generate")
     image = jnp.round(jnp.clip(generation.prediction, 0, 1) * 255).astype(jnp.uint8)
     return image, generation.dense.mask
+
+
+def _repeat(tree: Any, count: int) -> Any:
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *x.shape[1:])), tree)

@@ -1,20 +1,35 @@
 """Carries the driving motion over to the source: what the generator is shown instead of the driving frame's own motion.
 
 *Absolute* takes the driving motion as it is, so the result also takes over the driving figure's place, size and build.
-*Relative* takes only its change since an initial driving frame, which should be in about the source's pose.
+*Relative* takes only its change since an initial driving frame, which should be in about the source's pose. The third
+way, *avd*, is a network's: `AnimationModel.disentangle`.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 
+from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.motion import Motion
 from motion_transformer_jax.ops import affine
 
+Mode = Literal["relative", "absolute", "avd"]
+
 # In squared units of the [-1, 1] square: a hull this small is a line or a point but for rounding.
 _LEAST_AREA = 1e-8
+
+
+def check_mode(mode: str, *, has_disentangler: bool) -> None:
+    """Raises a ValueError if there is no such mode, a UserError if it needs a disentangler that the model lacks."""
+    if mode not in get_args(Mode):
+        raise ValueError(f"mode must be one of {', '.join(get_args(Mode))}; got {mode!r}")
+    if mode == "avd" and not has_disentangler:
+        raise UserError(
+            "mode avd needs a disentangler, which this checkpoint lacks; train one upon it with "
+            "--config configs/NAME.py:mraa_avd --config.train.init_from=RUN, or choose another mode"
+        )
 
 
 def retarget(
@@ -42,7 +57,8 @@ def retarget(
         relative_affine: False takes the driving frame's affines as they are, also in relative mode.
 
     Returns:
-        Motion, [B, K, 2].
+        Motion, [B, K, 2]. Its covariance is the driving frame's in either mode, as in MRAA's official code: that of
+        the new affine it is not.
 
     Raises:
         ValueError: Another mode.
@@ -53,9 +69,9 @@ def retarget(
         raise ValueError(f'mode must be "relative" or "absolute", got {mode!r}')
     keypoints = movement_scale * (driving.keypoints - initial.keypoints) + source.keypoints
     if not relative_affine:
-        return Motion(keypoints=keypoints, affine=driving.affine)
+        return driving.replace(keypoints=keypoints)
     change = affine.compose(driving.affine, affine.inverse(initial.affine))
-    return Motion(keypoints=keypoints, affine=affine.compose(change, source.affine))
+    return driving.replace(keypoints=keypoints, affine=affine.compose(change, source.affine))
 
 
 def movement_scale(source_keypoints: np.ndarray, initial_keypoints: np.ndarray) -> float:

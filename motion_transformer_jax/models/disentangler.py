@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from motion_transformer_jax.models.blocks import Layers
+from motion_transformer_jax.models.blocks import CONV_INIT, Layers
 from motion_transformer_jax.models.motion import Motion
 from motion_transformer_jax.ops import affine
 
@@ -54,8 +54,11 @@ class _Perceptron(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         for i, width in enumerate(self.hidden):
-            x = nn.relu(self.layers.norm(name=f"norm_{i}")(nn.Dense(width, name=f"dense_{i}")(x)))
-        return nn.Dense(self.features, name=f"dense_{len(self.hidden)}")(x)
+            x = nn.relu(self.layers.norm(name=f"norm_{i}")(self._dense(width, i)(x)))
+        return self._dense(self.features, len(self.hidden))(x)
+
+    def _dense(self, features: int, index: int) -> nn.Dense:
+        return nn.Dense(features, kernel_init=CONV_INIT, name=f"dense_{index}")
 
 
 def _flatten(keypoints: jax.Array, matrix: jax.Array) -> jax.Array:

@@ -26,10 +26,11 @@ from motion_transformer_jax.torch_io.state_dict import (
     state_dicts_from_variables,
     variables_from_state_dicts,
 )
-from motion_transformer_jax.training.checkpoint import CHECKPOINTS_FOLDER, load_variables, save_variables
+from motion_transformer_jax.training.checkpoint import CHECKPOINTS_FOLDER, load_variables
 from motion_transformer_jax.training.config_check import validate_config
 from motion_transformer_jax.training.saved_config import CONFIG_FILE
 from motion_transformer_jax.training.state import create_variables
+from motion_transformer_jax.training.weights_folder import STEP, save_variables
 
 logger = logging.getLogger(__name__)
 
@@ -145,7 +146,7 @@ def _check_target(out: Path, overwrite: bool) -> None:
         raise UserError(f"{out} exists; pass --overwrite to replace it, or choose another folder")
     if not out.is_dir():
         raise UserError(f"{out} is a file; choose a folder")
-    own = {CONFIG_FILE, CHECKPOINTS_FOLDER, f"{CHECKPOINTS_FOLDER}/0"}
+    own = {CONFIG_FILE, CHECKPOINTS_FOLDER, f"{CHECKPOINTS_FOLDER}/{STEP}"}
     foreign = sorted(
         name
         for folder in (out, out / CHECKPOINTS_FOLDER)

@@ -20,11 +20,10 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 from orbax.checkpoint import checkpoint_managers
 
-from motion_transformer_jax.atomic import atomic_folder, system_errors
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.animation_model import create_animation_model
 from motion_transformer_jax.training.config_check import validate_config
-from motion_transformer_jax.training.saved_config import load_config, save_config
+from motion_transformer_jax.training.saved_config import load_config
 from motion_transformer_jax.training.state import DISCRIMINATOR, without_discriminator
 
 CHECKPOINTS_FOLDER = "checkpoints"
@@ -123,21 +122,12 @@ class CheckpointStore:
         self._manager.close()
 
 
-def save_variables(folder: str | os.PathLike, config: ConfigDict, variables: dict) -> None:
-    """Writes a run's folder that holds weights alone, for `load_variables`; one that is there is replaced at the end.
-
-    Args:
-      folder: the folder to make.
-      config: the config of the model; it must not average weights (optimizer.ema_decay=0).
-      variables: {"params": ..., "batch_stats": ...}, arrays.
-
-    Raises:
-      UserError: the folder cannot be written.
-    """
-    with atomic_folder(folder) as temporary:
-        save_config(temporary, config)
-        with system_errors(Path(folder)), CheckpointStore(temporary, keep_last=1) as store:
-            store.save(0, variables, {})
+def has_checkpoint(folder: str | os.PathLike) -> bool:
+    """Whether the run in `folder` has a complete checkpoint to go on from; not, where it cannot be looked into."""
+    try:
+        return _has_complete_step(Path(folder) / CHECKPOINTS_FOLDER)
+    except OSError:
+        return False
 
 
 def load_variables(
@@ -151,8 +141,8 @@ def load_variables(
       discriminator: load that part too, where the run has it.
 
     Returns:
-      (config, {"params": ..., "batch_stats": ...}), arrays on the default device. The parameters are the moving
-      average where the config keeps one.
+      (config, {"params": ..., "batch_stats": ...}), arrays on the default device. They are the moving averages
+      where the config keeps them.
 
     Raises:
       UserError: the folder is missing, empty, half-written, from another config, or lacks the step.
@@ -180,20 +170,23 @@ def load_variables(
         ).state
     finally:
         manager.close()
-    params = {**restored.get("params", {}), **restored.get("ema_params", {})}
-    variables = {"params": params, "batch_stats": restored["batch_stats"]}
+    variables = {
+        name: {**restored.get(name, {}), **restored.get(f"ema_{name}", {})} for name in ("params", "batch_stats")
+    }
     check_tree(checkpoints / str(step), without_discriminator(variables), variable_shapes(config))
     return config, variables
 
 
 def _wanted(saved: dict, *, averaged: bool, discriminator: bool) -> dict:
-    """What of a saved state is needed: the model's parameters or their average, and statistics."""
-    params = "ema_params" if averaged else "params"
-    wanted = {name: saved.get(name) or {} for name in (params, "batch_stats")}
-    if not discriminator:
-        return without_discriminator(wanted)
-    if averaged and DISCRIMINATOR in saved["params"]:  # it has no average
-        wanted["params"] = {DISCRIMINATOR: saved["params"][DISCRIMINATOR]}
+    """What of a saved state is needed: the model's parameters and statistics, or their averages."""
+    present = {name: saved.get(name) or {} for name in ("params", "batch_stats")}
+    wanted = without_discriminator(present)
+    if averaged:
+        wanted = {f"ema_{name}": saved.get(f"ema_{name}") or {} for name in wanted}
+    if discriminator:  # it has no average
+        for name, parts in present.items():
+            if DISCRIMINATOR in parts:
+                wanted[name] = {**wanted.get(name, {}), DISCRIMINATOR: parts[DISCRIMINATOR]}
     return wanted
 
 
@@ -218,10 +211,14 @@ def _open(folder: Path, *, keep_last: int = 1, writing: bool) -> ocp.CheckpointM
     return ocp.CheckpointManager(folder, options=options, item_handlers=handlers)
 
 
+def _has_complete_step(folder: Path) -> bool:
+    return folder.is_dir() and any(path.name.isdecimal() for path in folder.iterdir())
+
+
 def _require_complete_step(folder: Path) -> None:
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if any(name.isdecimal() for name in names):
+    if _has_complete_step(folder):
         return
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if any("orbax-checkpoint-tmp" in name for name in names):
         raise UserError(f"{folder} holds only half-written checkpoints ({names[0]}); resume the training to make one")
     raise UserError(f"no checkpoint in {folder}; train until the first one is saved (train.checkpoint_every_steps)")

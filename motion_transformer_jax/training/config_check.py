@@ -99,13 +99,14 @@ BELOW_ONE = ("optimizer.b1", "optimizer.b2", "optimizer.ema_decay")  # and not n
 VGG_TAPS = 5  # relu1_1 ... relu5_1; each is taken after one more halving of the image
 
 
-def validate_config(config: ConfigDict, *, device_count: int = 1, need_data: bool = True) -> None:
+def validate_config(config: ConfigDict, *, device_count: int = 1, need_data: bool = True, is_new: bool = True) -> None:
     """Check a training config as a whole.
 
     Args:
       config: the experiment's config.
       device_count: devices of all processes that share a batch.
-      need_data: False leaves out whether `data.folder` and the VGG's file are there.
+      need_data: False leaves out whether `data.folder`, the VGG's file and the weights to start from are there.
+      is_new: False for a run that is resumed: it does not read the weights to start from again.
 
     Raises:
       UserError: one line with every problem found, separated by "; ".
@@ -121,6 +122,8 @@ def validate_config(config: ConfigDict, *, device_count: int = 1, need_data: boo
         )
     if need_data:
         problems += _check_files(config)
+        if is_new:
+            problems += _check_start(config)
     if problems:
         raise UserError("; ".join(problems))
 
@@ -255,12 +258,6 @@ def _check_optimizer(config) -> Iterator[str]:
 
 def _check_files(config) -> Iterator[str]:
     data, weights = config.data, config.perceptual
-    train = config.train
-    if train.objective == "disentanglement" and not train.init_from:
-        yield "train.objective=disentanglement needs a trained MRAA; pass --config.train.init_from=RUN"
-    for field in ("init_from", "backbone_path"):
-        if train[field] and not Path(train[field]).exists():
-            yield f"there is no train.{field}={train[field]}"
     if data.kind == "folder":
         if not data.folder:
             yield "data.folder is empty; pass --config.data.folder=DIR with train/ and test/ of videos"
@@ -268,6 +265,16 @@ def _check_files(config) -> Iterator[str]:
             yield f"no folder data.folder={data.folder}; expected one with train/ and test/ of videos"
     if weights.weights == "imagenet" and weights.path and not Path(weights.path).is_file():
         yield f"no file perceptual.path={weights.path}; expected torchvision's vgg19 weights"
+
+
+def _check_start(config) -> Iterator[str]:
+    train = config.train
+    if train.objective == "disentanglement" and not train.init_from:
+        yield "train.objective=disentanglement needs a trained MRAA; pass --config.train.init_from=RUN"
+    if train.init_from and not Path(train.init_from).is_dir():
+        yield f"no folder train.init_from={train.init_from}; expected that of a training run, what it had as --workdir"
+    if train.backbone_path and not Path(train.backbone_path).is_file():
+        yield f"no file train.backbone_path={train.backbone_path}; expected HRNet's ImageNet weights (.pth)"
 
 
 def _get(config, field):

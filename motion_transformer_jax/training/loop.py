@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,11 @@ from motion_transformer_jax.data.pairs import (
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.vgg import random_vgg19
 from motion_transformer_jax.torch_io.vgg import load_imagenet_vgg19
-from motion_transformer_jax.training.checkpoint import CHECKPOINTS_FOLDER, CheckpointStore
+from motion_transformer_jax.training.checkpoint import CHECKPOINTS_FOLDER, CheckpointStore, has_checkpoint
 from motion_transformer_jax.training.config_check import validate_config
+from motion_transformer_jax.training.disentanglement import create_disentanglement_step
 from motion_transformer_jax.training.durations import Durations, create_durations
+from motion_transformer_jax.training.initialization import with_initial_weights
 from motion_transformer_jax.training.metrics import MetricWindow, MetricWriter
 from motion_transformer_jax.training.optimizer import create_configured_optimizer
 from motion_transformer_jax.training.parallel import create_mesh, replicate, shard_batch
@@ -60,15 +62,14 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
         becomes NaN or infinite.
       KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM, when everything is saved.
     """
-    validate_config(config, device_count=jax.device_count())
+    validate_config(config, device_count=jax.device_count(), is_new=not has_checkpoint(workdir))
     workdir = _make_workdir(workdir)
     mesh = create_mesh()
-    vgg_params = replicate(load_vgg19(config), mesh)
     data = _open_data(config)
     durations = create_durations(config, pairs_per_epoch=data.pairs_per_epoch)
     total_steps, train = durations.total_steps, config.train
     optimizer = create_configured_optimizer(config, milestone_steps=durations.milestone_steps)
-    train_step = create_train_step(config, optimizer, mesh, vgg_params)
+    train_step = _create_step(config, optimizer, mesh)
     validation = Validation(config, mesh, data.validation)
 
     def is_due(step: int, every: int) -> bool:
@@ -117,6 +118,13 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
         stop.raise_received()
     _say("trained for %d steps; checkpoints in %s", step, workdir / CHECKPOINTS_FOLDER)
     return state
+
+
+def _create_step(config: ConfigDict, optimizer: Any, mesh: Mesh) -> Callable:
+    """The update that `train.objective` names."""
+    if config.train.objective == "disentanglement":
+        return create_disentanglement_step(config, optimizer, mesh)
+    return create_train_step(config, optimizer, mesh, replicate(load_vgg19(config), mesh))
 
 
 def load_vgg19(config: ConfigDict) -> dict:
@@ -195,8 +203,9 @@ def _resume_or_start(
 ) -> tuple[int, TrainState, MetricWindow]:
     """(finished steps, state, metrics not yet logged): of the newest checkpoint, else of a new model."""
     if store.latest_step is None:
+        state = with_initial_weights(config, create_train_state(config, optimizer))
         _write_config(workdir, config)
-        return 0, replicate(create_train_state(config, optimizer), mesh), MetricWindow()
+        return 0, replicate(state, mesh), MetricWindow()
     saved_config = load_config(workdir)
     check_resumable(workdir, saved_config, config)
     for name, (old, new) in config_changes(saved_config, config).items():
@@ -246,6 +255,6 @@ def _announce(
         return
     epochs = durations.total_steps / durations.steps_per_epoch
     _say("%s: steps %d to %d, %.3g epochs in all", workdir, step + 1, durations.total_steps, epochs)
-    if config.perceptual.weights == "random":
+    if config.perceptual.weights == "random" and config.train.objective == "reconstruction":
         _say("the perceptual loss uses a VGG19 with random weights (perceptual.weights)")
     _say("the first step compiles: it can take minutes")

@@ -135,6 +135,38 @@ def mask_concentration(mask: jax.Array) -> jax.Array:
     return jnp.mean(jnp.sum(squared_distance * foreground, axis=(1, 2, 3)))
 
 
+def disentangled_keypoints(driving_keypoints: jax.Array, disentangled_keypoints: jax.Array) -> jax.Array:
+    """The disentangler must undo a stretch of the driving pose: its keypoints (MRAA).
+
+    Args:
+      driving_keypoints: [B, K, 2], of the driving frame.
+      disentangled_keypoints: [B, K, 2], what the disentangler made of the source and the stretched driving motion.
+
+    Returns:
+      Scalar: mean absolute difference over all coordinates.
+
+    Raises:
+      ValueError: if the shapes differ.
+    """
+    return _mean_absolute_difference(driving_keypoints, disentangled_keypoints)
+
+
+def disentangled_affine(driving_affine: jax.Array, disentangled_affine: jax.Array) -> jax.Array:
+    """The disentangler must undo a stretch of the driving pose: its affines (MRAA).
+
+    Args:
+      driving_affine: [B, K, 2, 2], of the driving frame.
+      disentangled_affine: [B, K, 2, 2], what the disentangler made of the source and the stretched driving motion.
+
+    Returns:
+      Scalar: mean absolute difference over all entries.
+
+    Raises:
+      ValueError: if the shapes differ.
+    """
+    return _mean_absolute_difference(driving_affine, disentangled_affine)
+
+
 def adversarial(generated_scores: Sequence[jax.Array]) -> jax.Array:
     """Generated frames must score as real ones: least squares (FOMM's adversarial configuration).
 

@@ -15,12 +15,13 @@ PART_OF = {
     "generator": "generator",
     "background_predictor": "background_predictor",
     "discriminator": "discriminator",
+    "disentangler": "disentangler",
 }
 
 
 def create_optimizer(
     *,
-    learning_rates: dict[str, float],
+    learning_rates: dict[str, float | None],
     clip_norms: dict[str, float | None],
     milestones_steps: tuple[int, ...],
     gamma: float,
@@ -30,7 +31,8 @@ def create_optimizer(
     """Adam for each part of the model, as in the official training.
 
     Args:
-      learning_rates: for each part ("motion_estimator", "generator", "background_predictor").
+      learning_rates: for each part ("motion_estimator", "generator", "background_predictor", "discriminator",
+        "disentangler"); None: the part is frozen, and nothing is kept of its gradients.
       clip_norms: for each part, the largest norm of its gradients taken together, clipped before
         Adam sees them; absent or None: not clipped.
       milestones_steps: at each of these numbers of finished steps every learning rate is
@@ -41,7 +43,7 @@ def create_optimizer(
 
     Returns:
       A transformation of the parameter tree {"motion_estimator": ..., "dense_motion": ...,
-      "generator": ..., "background_predictor": ...}; any of these may be absent.
+      "generator": ..., "background_predictor": ..., ...}; any of these may be absent.
 
     Raises:
       ValueError: here, if a part is unknown; in `init`, if the tree has a part without a rate.
@@ -52,6 +54,8 @@ def create_optimizer(
         raise ValueError(f"unknown parts {sorted(unknown)}; expected some of {known}")
 
     def optimizer_of(part: str) -> optax.GradientTransformation:
+        if learning_rates[part] is None:
+            return optax.set_to_zero()
         schedule = _multi_step(learning_rates[part], milestones_steps, gamma)
         adam = optax.adam(schedule, b1=b1, b2=b2, eps=1e-8)
         max_norm = clip_norms.get(part)
@@ -67,13 +71,27 @@ def create_optimizer(
 
 
 def create_configured_optimizer(config: ConfigDict, *, milestone_steps: Sequence[int]) -> optax.GradientTransformation:
-    """The config's optimizer, with its milestones in steps."""
+    """The config's optimizer, with its milestones in steps.
+
+    The disentangler learns by train.objective="disentanglement" alone, and nothing else does then.
+    """
     optimizer = config.optimizer
     parts = {"motion_estimator": "motion_estimator", "generator": "generator", "background_predictor": "background"}
     rates = {part: optimizer[f"learning_rate_{name}"] for part, name in parts.items()}
+    rates["discriminator"] = optimizer.learning_rate_discriminator
+    if config.train.objective == "disentanglement":
+        rates = {**dict.fromkeys(rates), "disentangler": optimizer.learning_rate_disentangler}
+    else:
+        rates["disentangler"] = None
+    absent = {
+        "background_predictor": config.background.kind == "none",
+        "discriminator": not config.discriminator.enabled,
+        "disentangler": not config.disentangler.enabled,
+    }
+    clips = {part: optimizer[f"clip_{name}"] or None for part, name in parts.items()}
     return create_optimizer(
-        learning_rates={**rates, "discriminator": optimizer.learning_rate_discriminator},
-        clip_norms={part: optimizer[f"clip_{name}"] or None for part, name in parts.items()},
+        learning_rates={part: rate for part, rate in rates.items() if not absent.get(part)},
+        clip_norms={part: clip for part, clip in clips.items() if not absent.get(part)},
         milestones_steps=tuple(milestone_steps),
         gamma=optimizer.gamma,
         b1=optimizer.b1,

@@ -10,6 +10,10 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.data.video_writer import write_image
 from motion_transformer_jax.models.animation_model import Generation
+from motion_transformer_jax.training.disentanglement import (
+    create_disentangled_animation,
+    create_disentanglement_eval_step,
+)
 from motion_transformer_jax.training.parallel import shard_batch
 from motion_transformer_jax.training.state import TrainState
 from motion_transformer_jax.training.step import create_eval_step, create_reconstruct
@@ -19,12 +23,12 @@ from motion_transformer_jax.viz.sheet import contact_sheet
 
 SAMPLES_FOLDER = "samples"
 NUM_SAMPLES = 4
-COLUMNS = ("source", "driving", "reconstruction", "warped source", "masks", "flow", "occlusion")
+COLUMNS = ("source", "driving", "result", "warped source", "masks", "flow", "occlusion")
 _LEAST_CELL_PX = 128
 
 
 class Validation:
-    """Reconstruction of fixed validation pairs."""
+    """Reconstruction of fixed validation pairs; of a disentangler: poses that it mends, and figures that it moves."""
 
     def __init__(self, config: ConfigDict, mesh: jax.sharding.Mesh, batches: Sequence[Mapping[str, np.ndarray]]):
         """Prepare; nothing is compiled before it is used.
@@ -35,22 +39,28 @@ class Validation:
           batches: this process's part of the validation pairs, {"source", "driving"} uint8 [B, H, W, 3] each.
         """
         self._mesh, self._batches = mesh, batches
-        self._eval_step = create_eval_step(config)
-        self._reconstruct = create_reconstruct(config)
+        self._reconstructs = config.train.objective == "reconstruction"
+        self._eval_step = (create_eval_step if self._reconstructs else create_disentanglement_eval_step)(config)
+        self._generate = (create_reconstruct if self._reconstructs else create_disentangled_animation)(config)
 
     def measure(self, state: TrainState) -> dict[str, float]:
-        """Mean absolute errors in [0, 1]: `validation/l1` and `validation/l1_copy_source`."""
+        """Mean absolute errors: `validation/l1`, and what the evaluation of the objective gives beside it."""
         variables = state.inference_variables()
         results = [self._eval_step(variables, shard_batch(batch, self._mesh)) for batch in self._batches]
         results = jax.device_get(results)
         return {f"validation/{name}": float(np.mean([r[name] for r in results])) for name in results[0]}
 
     def draw(self, state: TrainState) -> np.ndarray:
-        """A contact sheet of the first pairs, uint8 [H, W, 3]; needs no other process."""
+        """A contact sheet of the first pairs, uint8 [H, W, 3]; needs no other process.
+
+        To show a disentangler, each source is driven by the frame of another pair.
+        """
         # Every device has all variables: one device's copy is enough, and moves nothing.
         variables = jax.tree.map(lambda array: array.addressable_data(0), state.inference_variables())
         source, driving = (self._batches[0][name][:NUM_SAMPLES] for name in ("source", "driving"))
-        return draw_samples(source, driving, self._reconstruct(variables, source, driving))
+        if not self._reconstructs:
+            driving = np.roll(driving, 1, axis=0)
+        return draw_samples(source, driving, self._generate(variables, source, driving))
 
 
 def draw_samples(source: np.ndarray, driving: np.ndarray, generation: Generation) -> np.ndarray:
@@ -58,7 +68,7 @@ def draw_samples(source: np.ndarray, driving: np.ndarray, generation: Generation
 
     Args:
       source, driving: uint8 [B, H, W, 3].
-      generation: the model's reconstruction of driving from source.
+      generation: the model's, of source moved by driving.
 
     Returns:
       uint8 [H', W', 3].

@@ -24,10 +24,9 @@ from motion_transformer_jax.ops.resize import antialias_downsample
 from motion_transformer_jax.ops.thin_plate import ThinPlate, sample_thin_plate, warp_image, warp_jacobian, warp_points
 from motion_transformer_jax.training import losses
 from motion_transformer_jax.training.adversarial import discriminator_loss, generator_losses
-from motion_transformer_jax.training.optimizer import ema_update
 from motion_transformer_jax.training.parallel import DATA_AXIS, map_over_data
 from motion_transformer_jax.training.randomness import example_keys
-from motion_transformer_jax.training.state import DISCRIMINATOR, TrainState
+from motion_transformer_jax.training.state import DISCRIMINATOR, TrainState, follow_average
 
 Batch = Mapping[str, jax.Array]
 Metrics = dict[str, jax.Array]
@@ -262,10 +261,8 @@ def apply_gradients(
     """The state after one update by the optimiser."""
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    ema = state.ema_params
-    if ema is not None:
-        ema = ema_update(ema, {part: params[part] for part in ema}, config.optimizer.ema_decay)
-    return TrainState(state.step + 1, params, batch_stats, opt_state, ema)
+    after = state.replace(step=state.step + 1, params=params, batch_stats=batch_stats, opt_state=opt_state)
+    return follow_average(after, config.optimizer.ema_decay)
 
 
 def create_reconstruct(config: ConfigDict) -> Callable[[dict, jax.Array, jax.Array], Generation]:

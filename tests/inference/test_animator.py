@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from tiny_model import SIZE, random_frames, tiny_config, tiny_variables
+from tiny_model import SIZE, random_frames, tiny_avd_config, tiny_avd_variables, tiny_config, tiny_variables
 
 from motion_transformer_jax.data.image import resize_image
 from motion_transformer_jax.errors import UserError
@@ -90,6 +90,32 @@ def test_options_change_the_result(animator):
     relative = list(animator.animate(SOURCE, DRIVING, mode="relative"))
     for options in ({"mode": "absolute"}, {"adapt_scale": True}, {"best_frame": 3}):
         assert mean_difference(relative, animator.animate(SOURCE, DRIVING, **options)) > 0.1
+
+
+@pytest.fixture(scope="module")
+def avd_animator():
+    return Animator(tiny_avd_config(), tiny_avd_variables(), batch_size=BATCH)
+
+
+def test_disentangled_motion(avd_animator):
+    """Each frame shows the driving pose in the source's shape, whichever frame came first."""
+    model, variables = create_animation_model(tiny_avd_config()), tiny_avd_variables()
+    disentangle = jax.jit(lambda source, driving: model.apply(variables, source, driving, method="disentangle"))
+    source = avd_animator.encode_source(SOURCE).motion
+    details = list(avd_animator.animate_with_details(SOURCE, DRIVING, mode="avd"))
+    for frame in details:
+        expected = disentangle(source, frame.driving_motion)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), frame.motion, expected)
+    images = [frame.image for frame in details]
+    assert_same_frames(avd_animator.animate(SOURCE, DRIVING[::-1], mode="avd"), images[::-1])
+    np.testing.assert_array_equal(list(avd_animator.animate(SOURCE, DRIVING)), images)  # the config's mode
+    for mode in ("relative", "absolute"):
+        assert mean_difference(avd_animator.animate(SOURCE, DRIVING, mode=mode), images) > 0.1
+
+
+def test_no_disentangler(animator):
+    with pytest.raises(UserError, match="mode avd needs a disentangler, which this checkpoint lacks; train one"):
+        animator.animate(SOURCE, DRIVING, mode="avd")
 
 
 def test_options_default_to_the_config(animator):

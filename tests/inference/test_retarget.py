@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from motion_transformer_jax.inference.retarget import movement_scale, nearest_frame, retarget
+from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.inference.retarget import check_mode, movement_scale, nearest_frame, retarget
 from motion_transformer_jax.models.motion import Motion
 
 FLAGS = list(itertools.product([0, 1], repeat=3))
@@ -56,6 +57,29 @@ def test_official_hull_areas(golden, batch):
     np.testing.assert_allclose(scale, np.sqrt(areas[0] / areas[1]), rtol=1e-6)
 
 
+@pytest.mark.parametrize(("mode", "name"), [("relative", "relative"), ("absolute", "standard")])
+def test_official_modes_of_regions(golden, mode, name):
+    """MRAA's relative mode always adapts the scale, and leaves the driving frame's covariance."""
+    arrays = golden("normalize_kp")
+    fields = ("shift", "affine", "covar")
+    source, driving, initial = (
+        Motion(*(arrays[f"mraa_{frame}_{field}"] for field in fields))
+        for frame in ("source", "driving", "driving_initial")
+    )
+    scale = movement_scale(source.keypoints[0], initial.keypoints[0])
+    got = retarget(source, driving, initial, mode=mode, movement_scale=scale)
+    for value, field in zip((got.keypoints, got.affine, got.covariance), fields, strict=True):
+        np.testing.assert_allclose(value, arrays[f"mraa_{name}__{field}"], atol=5e-6)
+
+
+def test_covariance_is_the_driving_frames():
+    source, driving, initial = (
+        random_motion(seed).replace(covariance=np.full((1, 10, 2, 2), seed, np.float32)) for seed in range(3)
+    )
+    for options in ({"mode": "relative"}, {"mode": "relative", "relative_affine": False}, {"mode": "absolute"}):
+        np.testing.assert_array_equal(retarget(source, driving, initial, **options).covariance, driving.covariance)
+
+
 def test_no_change_gives_the_source():
     source, driving = random_motion(0), random_motion(1)
     got = retarget(source, driving, driving, mode="relative", movement_scale=3.0)
@@ -94,6 +118,15 @@ def test_unknown_mode():
     motion = random_motion(0)
     with pytest.raises(ValueError, match="relative"):
         retarget(motion, motion, motion, mode="avd")
+
+
+def test_modes_that_a_model_can_do():
+    for mode, has_disentangler in (("relative", False), ("absolute", False), ("avd", True)):
+        check_mode(mode, has_disentangler=has_disentangler)
+    with pytest.raises(UserError, match=r"needs a disentangler, .* train one upon it with --config .*:mraa_avd"):
+        check_mode("avd", has_disentangler=False)
+    with pytest.raises(ValueError, match="mode must be one of relative, absolute, avd; got 'sideways'"):
+        check_mode("sideways", has_disentangler=True)
 
 
 def test_scale_of_squares():

@@ -25,9 +25,11 @@ from motion_transformer_jax.torch_io import conversion
 from motion_transformer_jax.torch_io.conversion import from_torch, to_torch
 from motion_transformer_jax.torch_io.pth import read_torch_file, write_torch_file
 from motion_transformer_jax.torch_io.recognition import untold_fields
-from motion_transformer_jax.training.checkpoint import CheckpointStore, load_variables, save_variables
+from motion_transformer_jax.training.checkpoint import CheckpointStore, load_variables
+from motion_transformer_jax.training.initialization import with_initial_weights
 from motion_transformer_jax.training.saved_config import save_config
-from motion_transformer_jax.training.state import TrainState
+from motion_transformer_jax.training.state import TrainState, without_discriminator
+from motion_transformer_jax.training.weights_folder import save_variables
 
 pytest.importorskip("torch")
 
@@ -115,36 +117,30 @@ def test_other_entries_and_prefixes(tmp_path, prefix):
     assert_same(load(tmp_path / "run")[1], random_variables(config))
 
 
-def test_moving_average_and_discriminator_are_exported(tmp_path):
+def test_moving_averages_and_discriminator_are_exported(tmp_path):
     """Of a training run: the averaged weights where it keeps them, and the discriminator, which has no average."""
     config = make_config("fomm_shared")
     config.optimizer.ema_decay = 0.9
-    variables, averaged = random_variables(config), random_variables(config, seed=1)["params"]
-    discriminator = averaged.pop("discriminator")
-    save_run(tmp_path / "run", config, [(3, variables, averaged), (5, random_variables(config, seed=2), averaged)])
-    to_torch(tmp_path / "run", tmp_path / "x.pth", step=3)
-    from_torch(tmp_path / "x.pth", tmp_path / "back", as_recognised)
-    back, loaded = load(tmp_path / "back")
-    assert back.optimizer.ema_decay == 0
-    expected = {**averaged, "discriminator": variables["params"]["discriminator"]}
-    assert_same(loaded["params"], expected)
-    assert_same(loaded["batch_stats"], variables["batch_stats"])
-    assert not np.array_equal(*(jax.tree.leaves(d)[0] for d in (discriminator, expected["discriminator"])))
-    to_torch(tmp_path / "run", tmp_path / "newest.pth")
-    assert_same(
-        read_back(tmp_path / "newest.pth", tmp_path / "y")["batch_stats"], random_variables(config, 2)["batch_stats"]
-    )
+    steps = {step: (random_variables(config, step), random_variables(config, 10 + step)) for step in (3, 5)}
+    save_run(tmp_path / "run", config, steps)
+    for step, options in {3: {"step": 3}, 5: {}}.items():
+        to_torch(tmp_path / "run", tmp_path / f"{step}.pth", **options)
+        from_torch(tmp_path / f"{step}.pth", tmp_path / f"{step}", as_recognised)
+        back, loaded = load(tmp_path / f"{step}")
+        assert back.optimizer.ema_decay == 0
+        present, averaged = steps[step]
+        for name, parts in loaded.items():
+            assert_same(parts, averaged[name] | {"discriminator": present[name]["discriminator"]})
 
 
 def save_run(folder, config, steps):
+    """Steps are {number: (variables, averaged variables)}."""
     folder.mkdir()
     save_config(folder, config)
     with CheckpointStore(folder, keep_last=3) as store:
-        for step, variables, averaged in steps:
-            state = TrainState(
-                step=jnp.int32(step), opt_state={}, ema_params=jax.device_put(averaged), **jax.device_put(variables)
-            )
-            store.save(step, state, {})
+        for step, (present, averaged) in steps.items():
+            averages = {f"ema_{name}": tree for name, tree in without_discriminator(averaged).items()}
+            store.save(step, jax.device_put(TrainState(step=jnp.int32(step), opt_state={}, **present, **averages)), {})
 
 
 def read_back(file, folder):
@@ -369,6 +365,17 @@ def test_training_does_not_go_on_with_converted_weights(tmp_path, official):
     with pytest.raises(UserError, match=message):
         CheckpointStore(tmp_path / "run", keep_last=1)
     assert_same(load(tmp_path / "run")[1], random_variables(make_config("fomm")))
+
+
+def test_a_new_run_starts_from_converted_weights(tmp_path):
+    config = make_config("fomm_adv")
+    from_torch(write_official(tmp_path / "x.pth", config), tmp_path / "run", as_recognised)
+    config.train.init_from = str(tmp_path / "run")
+    fresh = TrainState(step=jnp.int32(0), opt_state={}, **jax.device_put(random_variables(config, seed=1)))
+    state = with_initial_weights(config, fresh)
+    assert_same(
+        jax.tree.map(np.asarray, {"params": state.params, "batch_stats": state.batch_stats}), random_variables(config)
+    )
 
 
 def test_settings_of_every_system_exist():

@@ -16,7 +16,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from motion_transformer_jax.configs import base
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.training import checkpoint
-from motion_transformer_jax.training.checkpoint import BEST_METRIC, CheckpointStore, load_variables
+from motion_transformer_jax.training.checkpoint import BEST_METRIC, CheckpointStore, has_checkpoint, load_variables
 from motion_transformer_jax.training.saved_config import check_resumable, config_changes, load_config, save_config
 
 TRANSFORM = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
@@ -29,17 +29,20 @@ class State:
     batch_stats: dict
     opt_state: object
     ema_params: dict | None
+    ema_batch_stats: dict | None
 
 
 def make_state(width=4, *, seed=0, ema=False, devices=1):
     key = jax.random.key(seed)
     params = {"generator": {"conv": {"kernel": jax.random.normal(key, (3, width)), "bias": jnp.zeros(width)}}}
+    batch_stats = {"generator": {"norm": {"mean": jnp.full(width, 2.0)}}}
     state = State(
         step=jnp.int32(seed),
         params=params,
-        batch_stats={"generator": {"norm": {"mean": jnp.full(width, 2.0)}}},
+        batch_stats=batch_stats,
         opt_state=TRANSFORM.init(params),
         ema_params=jax.tree.map(lambda x: x + 100.0, params) if ema else None,
+        ema_batch_stats=jax.tree.map(lambda x: x + 100.0, batch_stats) if ema else None,
     )
     mesh = jax.make_mesh((devices,), ("data",))
     return jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
@@ -84,6 +87,21 @@ def test_round_trip(tmp_path):
         step, restored, progress = store.restore_latest(make_state(seed=0))
     assert step == 7 and progress == {"data": {"position": [1, 2]}}
     assert_same(restored, state)
+
+
+def test_whether_there_is_a_checkpoint(tmp_path, run_folder, monkeypatch):
+    assert has_checkpoint(run_folder)
+    (tmp_path / "empty" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "half" / "checkpoints" / "1.orbax-checkpoint-tmp").mkdir(parents=True)
+    (tmp_path / "file").write_text("")
+    for name in ("missing", "empty", "half", "file"):
+        assert not has_checkpoint(tmp_path / name)
+
+    def refuse(path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(type(tmp_path), "iterdir", refuse)
+    assert not has_checkpoint(run_folder)
 
 
 def test_saved_state_is_not_changed_by_training_on(tmp_path):
@@ -155,7 +173,7 @@ def test_load_variables_takes_the_moving_average(tmp_path):
     with CheckpointStore(tmp_path, keep_last=1) as store:
         store.save(1, state, {})
     _, variables = load_variables(tmp_path)
-    assert_same(variables["params"], state.ema_params)
+    assert_same(variables, {"params": state.ema_params, "batch_stats": state.ema_batch_stats})
 
 
 def test_load_variables_imports_no_tensorflow_and_no_clu():

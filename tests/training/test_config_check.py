@@ -31,7 +31,8 @@ def test_a_good_config_passes():
         ({"animate.mode": "avd"}, "animate.mode=avd needs disentangler.enabled=True"),
         ({"train.objective": "disentanglement"}, "disentanglement needs disentangler.enabled=True"),
         ({"train.objective": "disentanglement", "disentangler.enabled": True}, "pass --config.train.init_from=RUN"),
-        ({"train.init_from": "/no/run"}, "there is no train.init_from=/no/run"),
+        ({"train.init_from": "/no/run"}, "no folder train.init_from=/no/run; expected that of a training run"),
+        ({"train.backbone_path": "/no/hrnet.pth"}, "no file train.backbone_path=/no/hrnet.pth"),
         ({"loss.adversarial": 1.0}, "loss.adversarial above 0 needs discriminator.enabled=True"),
         ({"discriminator.enabled": True, "discriminator.num_blocks": 4}, "not a tuple of discriminator.num_blocks=4"),
         (
@@ -94,6 +95,15 @@ def test_all_mistakes_at_once():
     config.data.kind = "folder"
     with pytest.raises(UserError, match=r"backbone.*; optimizer.b2.*; train.batch_size.*; data.folder"):
         validate_config(config, device_count=2)
+
+
+def test_a_resumed_run_needs_no_weights_to_start_from():
+    config = demo.get_config("mraa_avd,debug")
+    validate_config(config, is_new=False)
+    config.train.update(init_from="/gone", backbone_path="/gone.pth")
+    validate_config(config, is_new=False)
+    with pytest.raises(UserError, match=r"no folder train\.init_from=/gone.*; no file train\.backbone_path=/gone\.pth"):
+        validate_config(config)
 
 
 def test_data_may_be_left_out():

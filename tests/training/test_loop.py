@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import signal
 
 import jax
@@ -18,7 +19,8 @@ from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.animation_model import Generation
 from motion_transformer_jax.models.dense_motion import DenseMotion
 from motion_transformer_jax.models.motion import Motion
-from motion_transformer_jax.training import loop, samples
+from motion_transformer_jax.training import checkpoint, loop, samples
+from motion_transformer_jax.training.saved_config import save_config
 from motion_transformer_jax.training.state import TrainState
 
 SIZE = 16
@@ -235,6 +237,49 @@ def test_another_model_does_not_resume(tmp_path):
     config.model.num_keypoints = 7
     with pytest.raises(UserError, match="num_keypoints=7 but the run was started with 4"):
         loop.train_and_evaluate(config, tmp_path)
+
+
+def test_a_new_run_starts_from_another_ones_weights(uninterrupted, tmp_path, monkeypatch):
+    """Resumed, it does not look at the other run again."""
+    state, _, _, workdir = uninterrupted
+    shapes = {"params": state.params, "batch_stats": state.batch_stats}
+    monkeypatch.setattr(checkpoint, "variable_shapes", lambda config: shapes)
+    shutil.copytree(workdir, tmp_path / "other")
+    config = steps_config(2, init_from=str(tmp_path / "other"))
+    config.optimizer.ema_decay = 0.0
+    save_config(tmp_path / "other", config)
+    started = []
+
+    def create(*arguments):
+        return lambda state, batch: started.append(jax.device_get(state)) or create_train_step(*arguments)(state, batch)
+
+    monkeypatch.setattr(loop, "create_train_step", create)
+    loop.train_and_evaluate(config, tmp_path / "run")
+    assert int(started[0].step) == 0
+    assert_same(started[0].params, jax.device_get(state.params))
+
+    shutil.rmtree(tmp_path / "other")
+    config.train.num_steps = 3
+    assert int(loop.train_and_evaluate(config, tmp_path / "run").step) == 3
+
+
+def test_the_objective_chooses_the_step(tmp_path, monkeypatch):
+    """A disentangler's training looks for no VGG."""
+    used = []
+
+    def create(config, optimizer, mesh):
+        used.append("disentanglement")
+        return create_train_step(config, optimizer, mesh, {})
+
+    monkeypatch.setattr(loop, "create_disentanglement_step", create)
+    monkeypatch.setattr(loop, "with_initial_weights", lambda config, state: state)
+    monkeypatch.setattr(loop, "load_vgg19", None)
+    monkeypatch.setattr(samples, "create_disentanglement_eval_step", lambda config: jax.jit(evaluate))
+    monkeypatch.setattr(samples, "create_disentangled_animation", lambda config: jax.jit(reconstruct))
+    config = steps_config(2, objective="disentanglement", init_from=str(tmp_path))
+    config.disentangler.enabled = True
+    loop.train_and_evaluate(config, tmp_path / "run")
+    assert used == ["disentanglement"]
 
 
 @pytest.mark.parametrize(("name", "logged_as"), [("perceptual", "perceptual"), ("gradient_norm/x", "gradient_norm/x")])

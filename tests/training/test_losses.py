@@ -75,6 +75,19 @@ def test_equivariance_affine():
         losses.equivariance_affine(driving, warped[:1])
 
 
+@pytest.mark.parametrize(
+    ("name", "shape"), [("disentangled_keypoints", (3, 10, 2)), ("disentangled_affine", (3, 10, 2, 2))]
+)
+def test_disentangled_motion(name, shape):
+    driving, disentangled = RNG.normal(size=(2, *shape)).astype(np.float32)
+    loss = getattr(losses, name)
+    np.testing.assert_allclose(
+        loss(driving, disentangled), np.abs(np.float64(driving) - disentangled).mean(), rtol=1e-6
+    )
+    with pytest.raises(ValueError, match="shapes differ"):
+        loss(driving, disentangled[:1])
+
+
 @pytest.mark.parametrize("has_background", [True, False])
 def test_background_mask(has_background):
     mask = random_mask()

@@ -4,7 +4,8 @@ import numpy as np
 import optax
 import pytest
 
-from motion_transformer_jax.training.optimizer import create_optimizer, ema_update
+from motion_transformer_jax.configs import demo
+from motion_transformer_jax.training.optimizer import create_configured_optimizer, create_optimizer, ema_update
 
 PARTS = ("motion_estimator", "generator", "background_predictor")
 SETTINGS = {
@@ -108,6 +109,32 @@ def test_parts_may_be_absent(params):
     del params["background_predictor"]
     (after,) = steps(create_optimizer(**SETTINGS), params, [jax.tree.map(jnp.ones_like, params)])
     assert set(after) == {"motion_estimator", "dense_motion", "generator"}
+
+
+def test_a_part_without_a_rate_is_frozen(params):
+    rates = {"motion_estimator": None, "generator": 1e-3, "background_predictor": None}
+    optimizer = create_optimizer(**SETTINGS | {"learning_rates": rates})
+    (after,) = steps(optimizer, params, [jax.tree.map(jnp.ones_like, params)])
+    moved = {name for name, part in after.items() if part["kernel"][0] != 0}
+    assert moved == {"dense_motion", "generator"}
+    kept = [leaf.size for leaf in jax.tree.leaves(optimizer.init(params))]
+    assert sum(kept) == 2 * (3 + 3) + len([size for size in kept if size == 1])  # two moments each, and counts
+
+
+@pytest.mark.parametrize("objective", ["reconstruction", "disentanglement"])
+def test_each_objective_trains_its_own_parts(params, objective):
+    """The disentangler by one of them, all else by the other."""
+    config = demo.get_config("mraa_avd,debug")
+    config.train.objective = objective
+    config.discriminator.enabled = True
+    params |= {name: {"kernel": jnp.zeros(3)} for name in ("discriminator", "disentangler")}
+    optimizer = create_configured_optimizer(config, milestone_steps=())
+    (after,) = steps(optimizer, params, [jax.tree.map(jnp.ones_like, params)])
+    moved = {name for name, part in after.items() if part["kernel"][0] != 0}
+    assert moved == ({"disentangler"} if objective == "disentanglement" else params.keys() - {"disentangler"})
+    assert after["disentangler"]["kernel"][0] == (
+        pytest.approx(-1e-3, rel=1e-4) if objective == "disentanglement" else 0
+    )
 
 
 def test_refuses_unknown_parts_and_parts_without_a_rate(params):

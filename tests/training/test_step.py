@@ -283,13 +283,18 @@ def test_warps_depend_on_the_example_and_the_step_alone():
     assert not np.allclose(one.theta[0], one.theta[1])
 
 
-def test_moving_average_of_weights():
+def test_moving_average_of_weights_and_statistics():
     config = vox256.get_config("debug")
     config.optimizer.ema_decay = 0.75
     optimizer = create_configured_optimizer(config, milestone_steps=())
     state = create_train_state(config, optimizer)
     gradients = jax.tree.map(jnp.ones_like, state.params)
-    after = apply_gradients(config, optimizer, state, gradients, state.batch_stats)
-    expected = jax.tree.map(lambda a, b: 0.75 * a + 0.25 * b, state.params, after.params)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-7), after.ema_params, expected)
-    assert after.inference_variables()["params"] is after.ema_params
+    statistics = jax.tree.map(lambda x: x + 1, state.batch_stats)
+    after = apply_gradients(config, optimizer, state, gradients, statistics)
+    for average, before, now in [
+        (after.ema_params, state.params, after.params),
+        (after.ema_batch_stats, state.batch_stats, statistics),
+    ]:
+        expected = jax.tree.map(lambda a, b: 0.75 * a + 0.25 * b, before, now)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), average, expected)
+    assert after.inference_variables() == {"params": after.ema_params, "batch_stats": after.ema_batch_stats}

@@ -1,0 +1,55 @@
+"""The weights that a new run starts from: freshly drawn, or those of another run. A resumed run needs none of it."""
+
+import logging
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.training.checkpoint import check_tree, load_variables
+from motion_transformer_jax.training.state import DISENTANGLER, TrainState, with_fresh_average
+
+logger = logging.getLogger(__name__)
+
+
+def with_initial_weights(config: ConfigDict, state: TrainState) -> TrainState:
+    """The freshly drawn state with the weights that the config names in their places.
+
+    Raises:
+      UserError: the weights are missing or cannot be read, or are those of another model.
+    """
+    if config.train.init_from:
+        state = _with_weights_of_run(config, state, config.train.init_from)
+    return state
+
+
+def _with_weights_of_run(config: ConfigDict, state: TrainState, folder: str) -> TrainState:
+    """The state with all parts that the run has too; its averaged weights, where it keeps them."""
+    _, run = load_variables(folder, discriminator=True)
+    parts = [part for part in state.params if part in run["params"]]
+    fresh = sorted(state.params.keys() - set(parts))
+    ignored = sorted(run["params"].keys() - set(parts))
+    if config.train.objective == "disentanglement" and (missing := sorted(set(fresh) - {DISENTANGLER})):
+        raise UserError(
+            f"train.init_from={folder} has no {', '.join(missing)}, which a disentangler is trained upon; "
+            "choose a run of the same model, without the disentangler or with it"
+        )
+    fresh_variables = {"params": state.params, "batch_stats": state.batch_stats}
+    check_tree(
+        folder,
+        _only(parts, run),
+        _only(parts, fresh_variables),
+        advice="choose a run of the same model for train.init_from, or set the config's model as the run's",
+    )
+    if jax.process_index() == 0:
+        listed = {"drawn anew": fresh, "not used": ignored}
+        rest = "".join(f"; {what}: {', '.join(names)}" for what, names in listed.items() if names)
+        logger.info("starting from %s: %s%s", folder, ", ".join(parts), rest)
+    params, batch_stats = ({**fresh_variables[name], **_only(parts, run)[name]} for name in ("params", "batch_stats"))
+    state = state.replace(params=params, batch_stats=batch_stats)
+    return state if state.ema_params is None else with_fresh_average(state)
+
+
+def _only(parts: list[str], variables: dict[str, Any]) -> dict[str, Any]:
+    return {name: {part: tree[part] for part in parts if part in tree} for name, tree in variables.items()}
