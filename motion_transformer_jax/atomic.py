@@ -1,7 +1,8 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,6 +32,37 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Lends a new folder beside `path` and renames it to `path` when the body succeeds; an older one goes only then.
+
+    Raises:
+        UserError: The parent folder is missing or cannot be written to, or there is a file of that name.
+    """
+    path = Path(path).resolve()
+    if not path.parent.is_dir():
+        raise UserError(f"cannot write {path}: there is no folder {path.parent}; create it first")
+    if path.is_file():
+        raise UserError(f"cannot write {path}: it is a file; choose another name")
+    temporary, old = (path.parent / f".{secrets.token_hex(6)}" for _ in range(2))
+    try:
+        with system_errors(path):
+            temporary.mkdir()
+        yield temporary
+        with system_errors(path):
+            if path.exists():
+                os.rename(path, old)
+            try:
+                os.rename(temporary, path)
+            except OSError:
+                if old.exists():
+                    os.rename(old, path)
+                raise
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager

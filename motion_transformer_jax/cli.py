@@ -25,6 +25,7 @@ COMMANDS = {
     "train": "train a model on videos or on procedural puppets",
     "demo": "train a small model on puppets and animate a held-out one",
     "animate": "move the figure in an image as the one in a video moves",
+    "convert": "read and write PyTorch checkpoints, and tell what one holds",
     "capacity": "print the parameters and multiply-adds of the networks",
 }
 
@@ -94,7 +95,20 @@ def parse_config(path: str, overrides: Sequence[str] = ()) -> ConfigDict:
       UserError: no such file or variant, an unknown field, a value of the wrong type, or another argument.
     """
     file, _, variant = path.partition(":")
-    config = _create_config(file, variant)
+    return override_config(_create_config(file, variant), overrides, origin=f"{file} and configs/base.py")
+
+
+def override_config(config: ConfigDict, overrides: Sequence[str], *, origin: str = "configs/base.py") -> ConfigDict:
+    """The config with fields overridden, locked.
+
+    Args:
+      config: an experiment's config.
+      overrides: arguments such as "--config.train.batch_size=32".
+      origin: where the fields and their types are found, for messages.
+
+    Raises:
+      UserError: an unknown field, a value of the wrong type, or another argument.
+    """
     for argument in overrides:
         _check_field(config, argument)
     argv = ["", *overrides]
@@ -107,7 +121,7 @@ def parse_config(path: str, overrides: Sequence[str] = ()) -> ConfigDict:
             f"unknown option '--{error.flagname}'; config fields are set by --config.FIELD=VALUE"
         ) from error
     except flags.Error as error:
-        raise UserError(f"{_one_line(error)}; see {file} and configs/base.py for the fields and their types") from error
+        raise UserError(f"{_one_line(error)}; see {origin} for the fields and their types") from error
     if rest:
         raise UserError(f"unexpected argument '{rest[0]}'; config fields are set by --config.FIELD=VALUE")
     return values.config

@@ -15,6 +15,8 @@ from motion_transformer_jax.models.blocks import Layers
 
 POSITIONS = ("none", "sine", "sine_every_layer", "learnable")
 TOKEN_INIT = nn.initializers.normal(0.02)
+# Added to the logits of image tokens that look at motion tokens, where they must not; official checkpoints store it.
+HIDDEN_LOGIT = -1000.0
 
 
 def sine_position_table(rows: int, columns: int, dim: int) -> np.ndarray:
@@ -172,4 +174,4 @@ class TokenTransformer(nn.Module):
         if self.image_attends_to_motion:
             return None
         is_motion = jnp.arange(num_tokens) < self.num_motion_tokens
-        return jnp.where(~is_motion[:, None] & is_motion[None, :], -1000.0, 0.0)
+        return jnp.where(~is_motion[:, None] & is_motion[None, :], HIDDEN_LOGIT, 0.0)

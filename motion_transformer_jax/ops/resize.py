@@ -32,7 +32,7 @@ def antialias_downsample(image: jax.Array, scale: float, *, rounding: str) -> ja
         raise ValueError(f"rounding is {rounding!r}; expected 'floor' or 'ceil'")
     if stride == 1:
         return image
-    kernel = _gaussian_kernel(stride)
+    kernel = antialias_kernel(stride)
     height, width = (size // stride if rounding == "floor" else -(-size // stride) for size in image.shape[1:3])
     columns = jnp.asarray(_column_weights(kernel, stride, image.shape[2], width), image.dtype)
     # As a matrix product over (kernel row, column): ten times as fast on CPU as a strided depthwise
@@ -42,8 +42,11 @@ def antialias_downsample(image: jax.Array, scale: float, *, rounding: str) -> ja
     return jnp.einsum("bhrWc,rWw->bhwc", rows, columns, precision=lax.Precision.HIGHEST)
 
 
-def _gaussian_kernel(stride: int) -> np.ndarray:
-    """[k, k] float32, rounded as in official checkpoints, so that float64 runs agree too."""
+def antialias_kernel(stride: int) -> np.ndarray:
+    """The Gaussian of `antialias_downsample` for a scale of 1/stride, stride 2 or more: [k, k] of sum 1.
+
+    It is float32, rounded as in official checkpoints, so that float64 runs agree too.
+    """
     sigma = (stride - 1) / 2
     size = 2 * round(4 * sigma) + 1
     exponent = -((np.arange(size) - (size - 1) / 2) ** 2) / (2 * sigma**2)

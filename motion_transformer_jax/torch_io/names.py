@@ -31,6 +31,9 @@ PARTS = {
     },
 }
 
+# All state dicts of the three systems' official checkpoints.
+STATE_DICTS = tuple(sorted({state_dict for parts in PARTS.values() for state_dict, _ in parts.values()}))
+
 _BLOCK_RULES = [
     (r"hourglass/up_(\d+)", r"hourglass/decoder/up_blocks/\1"),
     (r"bottleneck_(\d+)/(conv|norm)(\d)", r"bottleneck/r\1/\2\3"),

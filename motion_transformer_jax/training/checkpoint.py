@@ -40,12 +40,25 @@ class CheckpointStore:
     def __init__(self, workdir: str | os.PathLike, *, keep_last: int):
         self._folder = Path(workdir).absolute() / CHECKPOINTS_FOLDER
         self._manager = _open(self._folder, keep_last=keep_last, writing=True)
+        try:
+            self._refuse_weights_alone(workdir)
+        except UserError:
+            self.close()
+            raise
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
         self.close()
+
+    def _refuse_weights_alone(self, workdir: str | os.PathLike) -> None:
+        step = self.latest_step
+        if step is not None and "step" not in _saved_tree(self._manager, step, self._folder / str(step)):
+            raise UserError(
+                f"{workdir} holds converted weights only, no training to go on with; start from them in another folder "
+                f"by --config.train.init_from={workdir}"
+            )
 
     @property
     def latest_step(self) -> int | None:

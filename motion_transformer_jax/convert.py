@@ -1,0 +1,99 @@
+"""PyTorch checkpoints in and out.
+
+python -m motion_transformer_jax.convert from-torch vox-cpk.pth.tar --out runs/vox
+python -m motion_transformer_jax.convert to-torch runs/vox --out vox.pth
+python -m motion_transformer_jax.convert inspect vox-cpk.pth.tar
+"""
+
+import argparse
+import re
+import sys
+
+from motion_transformer_jax.cli import Parser, override_config, parse_config, run_command
+
+# As torch_io.recognition has them, which is slow to import.
+SYSTEMS = ("motion_transformer", "fomm", "mraa")
+
+
+def main(argv: list[str]) -> int | None:
+    """Parse the arguments and convert or inspect a file."""
+    parser = Parser(
+        "convert",
+        description="Read and write PyTorch checkpoints of the motion transformer, FOMM and MRAA.",
+        epilog="actions:\n"
+        "  from-torch FILE --out DIR   an official checkpoint to a run's folder\n"
+        "  to-torch RUN --out FILE     a run's folder to a file that the official code loads\n"
+        "  inspect FILE                what a file holds\n\n"
+        "`motrans convert ACTION --help` tells an action's options.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="motrans convert ACTION ...",
+    )
+    parser.add_argument("action", choices=_ACTIONS, metavar="ACTION", help="one of those below")
+    return _ACTIONS[parser.parse_args(argv[:1]).action](argv[1:])
+
+
+def _from_torch(argv: list[str]) -> None:
+    parser = Parser("convert from-torch", description="Make a run's folder from an official PyTorch checkpoint.")
+    parser.add_argument("file", metavar="FILE", help=".pth, .pth.tar or .safetensors")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to make")
+    parser.add_argument(
+        "--config", metavar="CONFIG[:VARIANT]", help="config that the file must fit (default: told by its shapes)"
+    )
+    parser.add_argument("--system", choices=SYSTEMS, help="refuse a file of another system")
+    parser.add_argument("--overwrite", action="store_true", help="replace converted weights in DIR")
+    parser.epilog = "Any field of the config is set by --config.FIELD=VALUE, such as --config.generator.skips=False."
+    arguments, overrides = parser.parse_known_args(argv)
+
+    from motion_transformer_jax.torch_io.conversion import from_torch  # slow to import, not needed for --help
+
+    def choose_config(recognised):
+        if arguments.config:
+            return parse_config(arguments.config, overrides)
+        return override_config(recognised, overrides)
+
+    done = from_torch(
+        arguments.file, arguments.out, choose_config, system=arguments.system, overwrite=arguments.overwrite
+    )
+    print(f"{arguments.out}: {done.system}, {done.num_parameters / 1e6:.2f} M parameters of {done.num_tensors} tensors")
+    named = {re.sub(r"^--?(no)?config\.|=.*", "", argument) for argument in overrides}
+    assumed = [f"--config.{name}={value}" for name, value in done.assumed.items() if name not in named]
+    if assumed and not arguments.config:
+        print(f"assumed, since nothing in the file tells: {' '.join(assumed)}; pass other values to change them")
+
+
+def _to_torch(argv: list[str]) -> None:
+    parser = Parser("convert to-torch", description="Write a run's weights as a file that the official code loads.")
+    parser.add_argument("run", metavar="RUN", help="folder of a training run, its --workdir, or of converted weights")
+    parser.add_argument("--out", required=True, metavar="FILE", help=".pth, .pth.tar or .safetensors")
+    parser.add_argument("--step", type=_step, metavar="N|best", help="which checkpoint (default: the newest)")
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE")
+    arguments = parser.parse_args(argv)
+
+    from motion_transformer_jax.torch_io.conversion import to_torch
+
+    done = to_torch(arguments.run, arguments.out, step=arguments.step, overwrite=arguments.overwrite)
+    print(f"{arguments.out}: {done.system}, {done.num_parameters / 1e6:.2f} M parameters in {done.num_tensors} tensors")
+
+
+def _inspect(argv: list[str]) -> None:
+    parser = Parser("convert inspect", description="Tell what a file of PyTorch weights holds; nothing in it is run.")
+    parser.add_argument("file", metavar="FILE", help=".pth, .pth.tar or .safetensors")
+    arguments = parser.parse_args(argv)
+
+    from motion_transformer_jax.torch_io.inspection import describe_torch_file
+
+    print("\n".join(describe_torch_file(arguments.file)))
+
+
+def _step(text: str) -> int | str:
+    if text == "best":
+        return text
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"expected best or a step's number, got '{text}'")
+    return int(text)
+
+
+_ACTIONS = {"from-torch": _from_torch, "to-torch": _to_torch, "inspect": _inspect}
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
