@@ -7,6 +7,7 @@ import jax
 from ml_collections import ConfigDict
 
 from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.torch_io.hrnet import load_imagenet_hrnet
 from motion_transformer_jax.training.checkpoint import check_tree, load_variables
 from motion_transformer_jax.training.state import DISENTANGLER, TrainState, with_fresh_average
 
@@ -21,7 +22,9 @@ def with_initial_weights(config: ConfigDict, state: TrainState) -> TrainState:
     """
     if config.train.init_from:
         state = _with_weights_of_run(config, state, config.train.init_from)
-    return state
+    if config.train.backbone_path:
+        state = _with_imagenet_backbone(state, config.train.backbone_path)
+    return state if state.ema_params is None else with_fresh_average(state)
 
 
 def _with_weights_of_run(config: ConfigDict, state: TrainState, folder: str) -> TrainState:
@@ -47,8 +50,19 @@ def _with_weights_of_run(config: ConfigDict, state: TrainState, folder: str) -> 
         rest = "".join(f"; {what}: {', '.join(names)}" for what, names in listed.items() if names)
         logger.info("starting from %s: %s%s", folder, ", ".join(parts), rest)
     params, batch_stats = ({**fresh_variables[name], **_only(parts, run)[name]} for name in ("params", "batch_stats"))
-    state = state.replace(params=params, batch_stats=batch_stats)
-    return state if state.ema_params is None else with_fresh_average(state)
+    return state.replace(params=params, batch_stats=batch_stats)
+
+
+def _with_imagenet_backbone(state: TrainState, path: str) -> TrainState:
+    """The state with a motion transformer's HRNet as it was trained on ImageNet."""
+    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    backbone = load_imagenet_hrnet(path, variables)
+    for name, parts in variables.items():
+        estimator = {**parts["motion_estimator"], "backbone": jax.device_put(backbone[name])}
+        variables[name] = {**parts, "motion_estimator": estimator}
+    if jax.process_index() == 0:
+        logger.info("the backbone starts from %s", path)
+    return state.replace(**variables)
 
 
 def _only(parts: list[str], variables: dict[str, Any]) -> dict[str, Any]:

@@ -7,13 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from motion_transformer_jax.configs import base
+from motion_transformer_jax.configs import base, demo
 from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.torch_io.state_dict import state_dicts_from_variables
 from motion_transformer_jax.training import checkpoint
-from motion_transformer_jax.training.checkpoint import CheckpointStore
+from motion_transformer_jax.training.checkpoint import CheckpointStore, variable_shapes
 from motion_transformer_jax.training.initialization import with_initial_weights
 from motion_transformer_jax.training.saved_config import save_config
-from motion_transformer_jax.training.state import TrainState, without_discriminator
+from motion_transformer_jax.training.state import TrainState, with_fresh_average, without_discriminator
 
 
 def make_state(value, *parts, width=3, ema=None):
@@ -120,3 +121,22 @@ def test_a_disentangler_needs_all_other_parts(save_run):
 def test_a_folder_that_is_no_run(tmp_path):
     with pytest.raises(UserError, match=r"no config\.json in .*; expected the folder of a training run"):
         with_initial_weights(config_from(tmp_path), make_state(1.0, "generator"))
+
+
+def test_a_backbone_starts_from_its_own_file(tmp_path):
+    """Only the backbone changes, and the averages with it. A stem stands for an HRNet here: their files are alike."""
+    torch = pytest.importorskip("torch")
+    config = demo.get_config("debug")
+    template = variable_shapes(config)
+    fresh, trained = (jax.tree.map(lambda x, value=value: jnp.full(x.shape, value), template) for value in (1.0, 2.0))
+    tensors = state_dicts_from_variables(jax.device_get(trained))["kp_detector"]
+    file = tmp_path / "hrnet.pth"
+    torch.save({key.removeprefix("features."): torch.tensor(array) for key, array in tensors.items()}, file)
+    config.train.backbone_path = str(file)
+    state = with_fresh_average(TrainState(jnp.int32(0), **fresh, opt_state=()))
+    state = with_initial_weights(config, state)
+    for tree in (state.params, state.batch_stats, state.ema_params, state.ema_batch_stats):
+        estimator = dict(tree["motion_estimator"])
+        assert {float(x.max()) for x in jax.tree.leaves(estimator.pop("backbone"))} == {2.0}
+        rest = {**tree, "motion_estimator": estimator}
+        assert {float(x.max()) for x in jax.tree.leaves(rest)} == {1.0}
