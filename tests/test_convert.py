@@ -85,12 +85,13 @@ def test_to_torch(folder, capsys):
 def test_inspect(folder, capsys):
     state_dicts = official_state_dicts(make_config("mraa_zero")) | {"bg_predictor": {}}
     state_dicts["generator"]["final.bias"] = np.full(3, np.nan, np.float16)
-    write_torch_file("x.pth", state_dicts, {"epoch_reconstruction": 99})
+    write_torch_file("x.pth", state_dicts, {"epoch_reconstruction": 99, "note": "two\nlines"})
     assert run_command(convert.main, ["inspect", "x.pth"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "generator: 84 tensors (72 float32, 11 int64, 1 float16), 55,593 parameters"
     assert lines[1] == "region_predictor: 31 tensors (27 float32, 4 int64), 14,328 parameters"
     assert lines[2:4] == ["bg_predictor: 0 tensors, 0 parameters", "epoch_reconstruction: 99"]
+    assert lines.pop(4) == r"note: 'two\nlines'"
     assert lines[4].startswith("recognised: mraa, model.num_keypoints=4, region_predictor.base_features=8, ")
     assert "background.kind=zero" in lines[4]
     assert lines[5:] == ["NaN or infinity in generator.final.bias"]

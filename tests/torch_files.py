@@ -1,7 +1,11 @@
 """Small models of every system and variant with random weights, and their official files."""
 
+import functools
+import json
+
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from motion_transformer_jax.configs import mgif256, taichi256, vox256
 from motion_transformer_jax.torch_io.constants import official_constants
@@ -49,6 +53,12 @@ def make_config(name):
 
 def shapes_of(config):
     """All variables of a config, abstract, with the discriminator."""
+    return _shapes_of(config.to_json())
+
+
+@functools.cache
+def _shapes_of(config_json):
+    config = ConfigDict(json.loads(config_json))
     return jax.eval_shape(lambda: create_variables(config, jax.random.key(0)))
 
 

@@ -27,7 +27,7 @@ def describe_torch_file(path: str | Path) -> list[str]:
     """
     file = read_torch_file(path)
     lines = [f"{name or 'one state dict'}: {_summary(tensors)}" for name, tensors in file.state_dicts.items()]
-    lines += [f"{name}: {text}" for name, text in file.others.items()]
+    lines += [f"{name}: {value if str(value).isprintable() else repr(value)}" for name, value in file.others.items()]
     lines.append(_recognition(file))
     lines += [f"NaN or infinity in {name}" for name in nonfinite_tensors(file.state_dicts)]
     return lines

@@ -7,20 +7,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from parity import rule_tensor
 from torch_files import (
     MODELS,
     assert_same,
     make_config,
     official_state_dicts,
     random_variables,
-    shapes_of,
     write_official,
 )
 
 from motion_transformer_jax.configs import demo, vox256
 from motion_transformer_jax.errors import UserError
-from motion_transformer_jax.models.animation_model import create_animation_model
 from motion_transformer_jax.torch_io import conversion
 from motion_transformer_jax.torch_io.conversion import from_torch, to_torch
 from motion_transformer_jax.torch_io.pth import read_torch_file, write_torch_file
@@ -384,31 +381,3 @@ def test_settings_of_every_system_exist():
         config = make_config(name)
         for field in untold_fields({"model.estimator": config.model.estimator}):
             assert conversion._get(config, field) is not None
-
-
-@pytest.mark.slow
-def test_animates_as_the_official_code(tmp_path, golden):
-    """FOMM's recorded prediction, from a file with the recorded names, by nothing but its path."""
-    config = vox256.get_config("fomm")
-    template = shapes_of(config)
-    state_dicts = official_state_dicts(config, jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), template))
-    for module, tensors in state_dicts.items():
-        for key, array in tensors.items():
-            if not key.endswith(("num_batches_tracked", "down.weight")):
-                tensors[key] = rule_tensor(f"{module}.{key}", array.shape)
-    write_torch_file(tmp_path / "x.pth.tar", state_dicts, {"epoch": 99})
-    from_torch(tmp_path / "x.pth.tar", tmp_path / "run", as_recognised)
-    del state_dicts
-    config, variables = load_variables(tmp_path / "run")
-    official, images = golden("fomm"), jnp.asarray(golden("motion_transformer")["images"], jnp.float32) / 255
-    model = create_animation_model(config)
-
-    @jax.jit
-    def reversed_pair(variables):
-        motion = model.apply(variables, images, method="estimate")
-        driving = jax.tree.map(lambda x: x[::-1], motion)
-        return motion, model.apply(variables, images, images[::-1], motion, driving, method="render").prediction
-
-    motion, prediction = reversed_pair(variables)
-    np.testing.assert_allclose(motion.keypoints, official["value"], atol=1e-5)
-    np.testing.assert_allclose(prediction[:, ::8, ::8], official["prediction_stride8"], atol=1e-4)

@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import traverse_util
-from torch_files import HRNETS, MODELS, assert_same, make_config, official_state_dicts, random_variables, shapes_of
+from torch_files import HRNETS, assert_same, make_config, official_state_dicts, random_variables, shapes_of
 
 from motion_transformer_jax.configs import taichi256
 from motion_transformer_jax.errors import UserError
@@ -30,8 +30,10 @@ def state_dicts(config):
     return official_state_dicts(config)
 
 
-@pytest.mark.parametrize("name", [*MODELS, *(pytest.param(name, marks=pytest.mark.slow) for name in HRNETS)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HRNETS)
 def test_round_trip_is_bitwise(name):
+    """Of the others in `test_conversion.py`, through files."""
     config = make_config(name)
     template, variables = shapes_of(config), random_variables(config)
     constants = official_constants(config, template)
