@@ -19,7 +19,7 @@ OFFICIAL = {
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    """The official TaiChiHD hyper-parameters; its HRNet starts from scratch here, not from ImageNet weights."""
+    """The official TaiChiHD hyper-parameters; its HRNet starts from scratch unless `train.backbone_path` is set."""
     config = base.get_config()
     config.name = "taichi256"
     config.background.kind = "affine"

@@ -18,7 +18,7 @@ from motion_transformer_jax.errors import UserError
 def apply(
     config: ConfigDict, variant: str, official: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 ) -> ConfigDict:
-    """The config with the comma-separated variants applied in order.
+    """The config with the comma-separated variants applied in order, `debug` last.
 
     Args:
         config: an experiment's, changed in place.
@@ -27,16 +27,24 @@ def apply(
             set after the variant's own.
 
     Raises:
-        UserError: an unknown variant.
+        UserError: an unknown variant, or two that exclude each other.
     """
-    for name in filter(None, variant.split(",")):
+    names = list(filter(None, variant.split(",")))
+    for name in names:
         if name not in VARIANTS:
             raise UserError(
                 f"unknown variant '{name}' of config '{config.name}'; expected one of {', '.join(VARIANTS)}"
             )
+    systems, ablations = ([name for name in names if name in group] for group in (SYSTEMS, ABLATIONS))
+    if len(systems) > 1 or (systems and ablations):
+        raise UserError(
+            f"variants {' and '.join([*systems, *ablations][:2])} exclude each other; expected one system, and "
+            f"{', '.join(ABLATIONS)} without any of {', '.join(SYSTEMS)}"
+        )
+    for name in sorted(names, key="debug".__eq__):
         VARIANTS[name](config)
         config.update_from_flattened_dict(official.get(name, {}))
-        config.name = f"{config.name}-{name}"
+    config.name = "-".join([config.name, *names])
     return config
 
 
@@ -152,3 +160,6 @@ VARIANTS: dict[str, Callable[[ConfigDict], None]] = {
     "no_position": _no_position,
     "debug": _debug,
 }
+SYSTEMS = ("fomm", "fomm_adv", "mraa", "mraa_avd")
+# Of the motion transformer; they change nothing in another system.
+ABLATIONS = ("stem", "hrnet_w48", "depth4", "depth8", "no_position")

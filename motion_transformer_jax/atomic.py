@@ -56,7 +56,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
                 os.rename(path, old)
             try:
                 os.rename(temporary, path)
-            except OSError:
+            except BaseException:  # an interruption too
                 if old.exists():
                     os.rename(old, path)
                 raise

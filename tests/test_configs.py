@@ -59,6 +59,13 @@ def test_unknown_variant(name):
 def test_variants_are_joined_by_commas():
     config = create("taichi256", "stem,depth4")
     assert (config.transformer.backbone, config.transformer.depth) == ("stem", 4)
+    assert create("vox256", "debug,mraa").train.batch_size == create("vox256", "mraa,debug").train.batch_size == 8
+
+
+@pytest.mark.parametrize("variant", ["fomm,mraa", "depth4,fomm"])
+def test_variants_that_exclude_each_other(variant):
+    with pytest.raises(UserError, match=r"variants \w+ and \w+ exclude each other; expected one system"):
+        create("vox256", variant)
 
 
 def step_of(name: str, variant: str) -> str:

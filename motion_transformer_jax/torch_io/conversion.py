@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from motion_transformer_jax.atomic import system_errors
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.torch_io.constants import official_constants
 from motion_transformer_jax.torch_io.pth import StateDict, TorchFile, read_torch_file, require_suffix, write_torch_file
@@ -100,6 +101,8 @@ def from_torch(
     validate_config(config, need_data=False)
     variables = _fill(path, config, state_dicts, fields)
     _warn_of_nonfinite(path, state_dicts)
+    with system_errors(Path(out)):
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
     save_variables(out, config, variables)
     return Conversion(
         config,
@@ -139,8 +142,8 @@ def to_torch(run: str | Path, out: str | Path, *, step: int | str | None = None,
 
 
 def _check_target(out: Path, overwrite: bool) -> None:
-    """Refuse a target that is there, but for converted weights that may be replaced."""
-    if not out.exists():
+    """Refuse a target that holds anything, but for converted weights that may be replaced."""
+    if not out.exists() or (out.is_dir() and not any(path.is_file() for path in out.rglob("*"))):
         return
     if not overwrite:
         raise UserError(f"{out} exists; pass --overwrite to replace it, or choose another folder")

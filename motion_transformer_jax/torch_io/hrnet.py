@@ -37,7 +37,10 @@ def load_imagenet_hrnet(path: str | Path, template: dict) -> dict:
             f"HRNet's weights in {path} are for a motion transformer's backbone, which this model has none of; "
             "expected model.estimator=motion_transformer"
         )
-    tensors = {key.removeprefix("module."): array for key, array in read_state_dict(path).items()}
+    try:
+        tensors = read_state_dict(path)
+    except UserError as error:
+        raise UserError(f"{error}; train.backbone_path names HRNet's ImageNet weights (.pth)") from error
     leaves = traverse_util.flatten_dict(template)
     names = {
         leaf_path: re.sub(r"^(pre_feature|features)\.", "", key)

@@ -73,7 +73,9 @@ def write_torch_file(path: str | Path, state_dicts: Mapping[str, StateDict], oth
         UserError: the suffix is none of SUFFIXES, a library is missing, or the system refuses.
     """
     path = require_suffix(path)
-    write = _write_safetensors if path.name.endswith(".safetensors") else _write_pth
+    is_safetensors = path.name.endswith(".safetensors")
+    write = _write_safetensors if is_safetensors else _write_pth
+    (_import_safetensors if is_safetensors else _import_torch)(path)  # its complaint names this path
     with atomic_path(path) as temporary:
         try:
             write(temporary, state_dicts, others)

@@ -271,6 +271,9 @@ def _check_start(config) -> Iterator[str]:
     train = config.train
     if train.objective == "disentanglement" and not train.init_from:
         yield "train.objective=disentanglement needs a trained MRAA; pass --config.train.init_from=RUN"
+    frozen = config.optimizer.learning_rate_motion_estimator == 0 and train.objective == "reconstruction"
+    if frozen and not train.init_from:
+        yield "optimizer.learning_rate_motion_estimator=0 needs a trained estimator; pass --config.train.init_from=RUN"
     if train.init_from and not Path(train.init_from).is_dir():
         yield f"no folder train.init_from={train.init_from}; expected that of a training run, what it had as --workdir"
     if train.backbone_path and not Path(train.backbone_path).is_file():

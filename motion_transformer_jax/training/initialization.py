@@ -13,6 +13,17 @@ from motion_transformer_jax.training.state import DISENTANGLER, TrainState, with
 
 logger = logging.getLogger(__name__)
 
+# Fields by group that decide a model's results and that no shape tells; the groups of other estimators do not count.
+SETTINGS = {
+    "model": ("align_corners", "revert_axis_swap"),
+    "dense_motion": ("covariance_heatmaps",),
+    "generator": ("skips",),
+    "transformer": ("heads", "position", "image_attends_to_motion", "imagenet_normalize"),
+    "keypoint_detector": ("scale", "temperature", "padding"),
+    "region_predictor": ("scale", "temperature", "padding"),
+}
+GROUP_OF_ESTIMATOR = {"motion_transformer": "transformer"}
+
 
 def with_initial_weights(config: ConfigDict, state: TrainState) -> TrainState:
     """The freshly drawn state with the weights that the config names in their places.
@@ -29,7 +40,8 @@ def with_initial_weights(config: ConfigDict, state: TrainState) -> TrainState:
 
 def _with_weights_of_run(config: ConfigDict, state: TrainState, folder: str) -> TrainState:
     """The state with all parts that the run has too; its averaged weights, where it keeps them."""
-    _, run = load_variables(folder, discriminator=True)
+    run_config, run = load_variables(folder, discriminator=True)
+    _check_settings(config, run_config)
     parts = [part for part in state.params if part in run["params"]]
     fresh = sorted(state.params.keys() - set(parts))
     ignored = sorted(run["params"].keys() - set(parts))
@@ -63,6 +75,29 @@ def _with_imagenet_backbone(state: TrainState, path: str) -> TrainState:
     if jax.process_index() == 0:
         logger.info("the backbone starts from %s", path)
     return state.replace(**variables)
+
+
+def _check_settings(config: ConfigDict, run: ConfigDict) -> None:
+    """Compare what decides a model's results beside its shapes; a frozen model must be run as it was trained."""
+    if (found := run.model.estimator) != config.model.estimator:
+        raise UserError(
+            f"train.init_from={config.train.init_from} holds a {found} and the config has a {config.model.estimator}; "
+            "choose a run of the same system"
+        )
+    differing = {
+        f"{group}.{name}": (run[group][name], config[group][name])
+        for group in ("model", "dense_motion", "generator", GROUP_OF_ESTIMATOR.get(found, found))
+        for name in SETTINGS[group]
+        if run[group][name] != config[group][name]
+    }
+    if not differing:
+        return
+    listed = ", ".join(f"{name} is {new!r} and was {old!r}" for name, (old, new) in differing.items())
+    message = f"train.init_from={config.train.init_from} was trained with other settings ({listed})"
+    flags = " ".join(f"--config.{name}={old}" for name, (old, _) in differing.items())
+    if config.train.objective == "disentanglement":
+        raise UserError(f"{message}; pass {flags}")
+    logger.warning("%s; to keep them pass %s", message, flags)
 
 
 def _only(parts: list[str], variables: dict[str, Any]) -> dict[str, Any]:

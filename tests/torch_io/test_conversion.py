@@ -57,11 +57,13 @@ def used_groups(config):
     return set(MODEL_GROUPS) - unused - {name for name, used in parts.items() if not used}
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_run_to_file_to_run(tmp_path, name):
+FILES = [(name, ".pth") for name in MODELS] + [("mraa_avd", ".pth.tar"), ("fomm_shared", ".safetensors")]
+
+
+@pytest.mark.parametrize(("name", "suffix"), [*FILES, pytest.param("mtia_w32", ".pth", marks=pytest.mark.slow)])
+def test_run_to_file_to_run(tmp_path, name, suffix):
     """Weights bit for bit, and every setting, also those that no shape tells."""
     config, variables = make_config(name), random_variables(make_config(name))
-    suffix = (".pth", ".pth.tar", ".safetensors")[list(MODELS).index(name) % 3]
     save_variables(tmp_path / "run", config, variables)
     to_torch(tmp_path / "run", tmp_path / f"x{suffix}")
     done = from_torch(tmp_path / f"x{suffix}", tmp_path / "back", as_recognised)
@@ -318,6 +320,16 @@ def test_an_existing_folder(tmp_path, official):
     with pytest.raises(UserError, match=r"x.pth is a file; choose a folder"):
         from_torch(official, official, as_recognised, overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "x.pth"]
+
+
+def test_a_new_folder(tmp_path, official):
+    """Its parents are made, and empty folders count as nothing."""
+    out = tmp_path / "runs" / "new"
+    from_torch(official, out, as_recognised)
+    assert load(out)[0].model.estimator == "keypoint_detector"
+    (tmp_path / "empty" / "checkpoints").mkdir(parents=True)
+    from_torch(official, tmp_path / "empty", as_recognised)
+    assert load(tmp_path / "empty")[0].model.estimator == "keypoint_detector"
 
 
 def test_a_failure_keeps_the_old_folder(tmp_path, official, monkeypatch):

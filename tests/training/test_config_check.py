@@ -31,6 +31,7 @@ def test_a_good_config_passes():
         ({"animate.mode": "avd"}, "animate.mode=avd needs disentangler.enabled=True"),
         ({"train.objective": "disentanglement"}, "disentanglement needs disentangler.enabled=True"),
         ({"train.objective": "disentanglement", "disentangler.enabled": True}, "pass --config.train.init_from=RUN"),
+        ({"optimizer.learning_rate_motion_estimator": 0.0}, "needs a trained estimator; pass --config.train.init_from"),
         ({"train.init_from": "/no/run"}, "no folder train.init_from=/no/run; expected that of a training run"),
         ({"train.backbone_path": "/no/hrnet.pth"}, "no file train.backbone_path=/no/hrnet.pth"),
         ({"loss.adversarial": 1.0}, "loss.adversarial above 0 needs discriminator.enabled=True"),

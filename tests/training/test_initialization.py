@@ -140,3 +140,19 @@ def test_a_backbone_starts_from_its_own_file(tmp_path):
         assert {float(x.max()) for x in jax.tree.leaves(estimator.pop("backbone"))} == {2.0}
         rest = {**tree, "motion_estimator": estimator}
         assert {float(x.max()) for x in jax.tree.leaves(rest)} == {1.0}
+
+
+def test_settings_that_no_shape_tells(save_run, caplog):
+    """A warning where all is trained on; a refusal where the frozen parts would be run otherwise than trained."""
+    run = save_run(make_state(5.0, "generator"))
+    config = config_from(run)
+    config.transformer.heads = 4
+    config.keypoint_detector.padding = 3  # of another system: it does not matter
+    with_initial_weights(config, make_state(1.0, "generator"))
+    assert "(transformer.heads is 4 and was 8); to keep them pass --config.transformer.heads=8" in caplog.text
+    config.train.objective = "disentanglement"
+    with pytest.raises(UserError, match=r"transformer.heads is 4 and was 8\); pass --config.transformer.heads=8"):
+        with_initial_weights(config, make_state(1.0, "generator", "disentangler"))
+    config.model.estimator = "region_predictor"
+    with pytest.raises(UserError, match="holds a motion_transformer and the config has a region_predictor"):
+        with_initial_weights(config, make_state(1.0, "generator"))
