@@ -19,7 +19,7 @@ demo: $(VENV)/installed
 	$(BIN)/python -m motion_transformer_jax.demo --out out/demo
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

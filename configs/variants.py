@@ -18,7 +18,7 @@ from motion_transformer_jax.errors import UserError
 def apply(
     config: ConfigDict, variant: str, official: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 ) -> ConfigDict:
-    """The config with the comma-separated variants applied in order, `debug` last.
+    """The config with the comma-separated variants applied in order: a later one wins.
 
     Args:
         config: an experiment's, changed in place.
@@ -41,7 +41,7 @@ def apply(
             f"variants {' and '.join([*systems, *ablations][:2])} exclude each other; expected one system, and "
             f"{', '.join(ABLATIONS)} without any of {', '.join(SYSTEMS)}"
         )
-    for name in sorted(names, key="debug".__eq__):
+    for name in names:
         VARIANTS[name](config)
         config.update_from_flattened_dict(official.get(name, {}))
     config.name = "-".join([config.name, *names])

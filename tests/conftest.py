@@ -20,7 +20,7 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def pytest_collection_modifyitems(items):
-    """Long tests first, so that no process ends up with one while the others have nothing left."""
+    """Modules with long tests first: a process takes whole ones, and none should be left with a long one at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 

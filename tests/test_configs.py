@@ -59,7 +59,7 @@ def test_unknown_variant(name):
 def test_variants_are_joined_by_commas():
     config = create("taichi256", "stem,depth4")
     assert (config.transformer.backbone, config.transformer.depth) == ("stem", 4)
-    assert create("vox256", "debug,mraa").train.batch_size == create("vox256", "mraa,debug").train.batch_size == 8
+    assert create("vox256", "debug,depth4").transformer.depth == 4
 
 
 @pytest.mark.parametrize("variant", ["fomm,mraa", "depth4,fomm"])
@@ -74,10 +74,10 @@ def step_of(name: str, variant: str) -> str:
     return repr([config[group] for group in config if group not in ("name", "optimizer", "data", "train", "animate")])
 
 
-# Every experiment as it is, and every variant once; tracing an HRNet takes some ten seconds.
+# Every experiment as it is, and every variant once but for depths, which are alike; an HRNet takes some ten seconds.
 ALL = [
     *((name, "") for name in EXPERIMENTS),
-    *(("vox256", variant) for variant in variants.VARIANTS),
+    *(("vox256", variant) for variant in variants.VARIANTS if not variant.startswith("depth")),
     ("mgif256", "fomm"),
 ]
 QUICK = ("debug", "stem", "fomm", "fomm_adv", "mraa", "mraa_avd")

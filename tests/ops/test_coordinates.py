@@ -72,7 +72,8 @@ def test_moments_of_a_gaussian_heatmap():
     np.testing.assert_allclose(expected_covariance(heatmap, center), covariance, atol=1e-4)
 
 
-points = hnp.arrays(np.float32, (3, 2), elements=st.floats(-10, 10, width=32, allow_subnormal=False))
+# Not so small that a product with the scale is flushed to zero.
+points = hnp.arrays(np.float32, (3, 2), elements=st.floats(-10, 10, width=32).map(lambda x: round(x, 4)))
 
 
 @settings(max_examples=25, deadline=None)

@@ -50,7 +50,10 @@ def kill_after(workdir, step: int, environment: dict) -> None:
 
 @pytest.mark.slow
 def test_killed_at_a_random_step_it_goes_on_bit_for_bit(tmp_path):
-    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir}
+    environment = os.environ | {
+        "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",  # one device, and a model that compiles longer than it runs
+    }
     subprocess.run(command(tmp_path / "whole"), env=environment, check=True, timeout=SECONDS)
     step = random.randint(3, NUM_STEPS - 2)
     kill_after(tmp_path / "killed", step, environment)

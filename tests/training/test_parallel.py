@@ -12,7 +12,7 @@ from motion_transformer_jax.training.parallel import create_mesh, replicate, sha
 from motion_transformer_jax.training.state import create_train_state
 from motion_transformer_jax.training.step import create_train_step
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("devices")]
+pytestmark = pytest.mark.slow
 
 
 def train(num_devices: int, num_steps: int = 3):

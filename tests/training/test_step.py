@@ -1,7 +1,7 @@
 """Training steps held to the official code's: losses, gradients and parameters, three steps in float64."""
 
 import dataclasses
-from functools import partial
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ from motion_transformer_jax.ops.thin_plate import ThinPlate
 from motion_transformer_jax.torch_io.names import to_torch_layout, torch_names
 from motion_transformer_jax.torch_io.vgg import CONVOLUTION_INDICES
 from motion_transformer_jax.training.optimizer import create_configured_optimizer
-from motion_transformer_jax.training.state import TrainState, create_train_state, create_variables
+from motion_transformer_jax.training.state import DISCRIMINATOR, TrainState, create_variables, with_fresh_average
 from motion_transformer_jax.training.step import (
     apply_gradients,
     compute_gradients,
@@ -103,7 +103,7 @@ def run_steps(config, official: dict, dtype, num_steps: int) -> Run:
 
 def _run_steps(config, official: dict, dtype, num_steps: int) -> Run:
     model = create_animation_model(config, train=True)
-    template = jax.eval_shape(partial(create_variables, config), jax.random.key(0))
+    template = jax.eval_shape(functools.partial(create_variables, config), jax.random.key(0))
     variables = jax.tree.map(lambda x: jnp.asarray(x, dtype), rule_variables(template, "train"))
     optimizer = create_configured_optimizer(config, milestone_steps=())
     state = TrainState(0, variables["params"], variables["batch_stats"], optimizer.init(variables["params"]))
@@ -162,11 +162,6 @@ def assert_losses(run: Run, official: dict, rtol: float) -> None:
             np.testing.assert_allclose(terms[name], value, rtol=rtol, err_msg=f"step {i}, {name}")
 
 
-def in_one_process(name: str):
-    """A recorded run whose tests share what is compiled for it."""
-    return pytest.param(name, marks=[pytest.mark.slow, pytest.mark.xdist_group(name)])
-
-
 # Recorded run: experiment, image size, variant.
 RUNS = {
     "train_step_mtia": (taichi256, 64),
@@ -176,7 +171,7 @@ RUNS = {
 }
 
 
-@pytest.fixture(scope="module", params=map(in_one_process, RUNS))
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.slow) for name in RUNS])
 def float64_run(request, golden):
     official = golden(request.param)
     with jax.enable_x64(True):
@@ -233,19 +228,17 @@ def test_running_statistics_after_three_steps(float64_run):
 
 @pytest.fixture(scope="module")
 def float32_run(golden):
-    official = golden("train_step_mtia")
-    return run_steps(reduced_config(taichi256, 64), official, np.float32, 1), official
+    official = golden("train_step_fomm")
+    return run_steps(reduced_config(*RUNS["train_step_fomm"]), official, np.float32, 1), official
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("float32")
 def test_float32_losses(float32_run):
     run, official = float32_run
     assert_losses(run, official, rtol=2e-5)
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("float32")
 def test_float32_gradients(float32_run):
     run, official = float32_run
     keep = ~official["grad_is_zero"].astype(bool)
@@ -286,13 +279,16 @@ def test_warps_depend_on_the_example_and_the_step_alone():
 def test_moving_average_of_weights_and_statistics():
     config = vox256.get_config("debug")
     config.optimizer.ema_decay = 0.75
+    params = {"generator": {"conv": {"kernel": jnp.arange(6.0)}}, DISCRIMINATOR: {"head": {"bias": jnp.ones(1)}}}
+    statistics = {"generator": {"norm": {"mean": jnp.arange(3.0)}}}
+    config.discriminator.enabled = True
     optimizer = create_configured_optimizer(config, milestone_steps=())
-    state = create_train_state(config, optimizer)
+    state = with_fresh_average(TrainState(jnp.int32(0), params, statistics, optimizer.init(params)))
     gradients = jax.tree.map(jnp.ones_like, state.params)
     statistics = jax.tree.map(lambda x: x + 1, state.batch_stats)
     after = apply_gradients(config, optimizer, state, gradients, statistics)
     for average, before, now in [
-        (after.ema_params, state.params, after.params),
+        (after.ema_params, state.ema_params, {"generator": after.params["generator"]}),
         (after.ema_batch_stats, state.batch_stats, statistics),
     ]:
         expected = jax.tree.map(lambda a, b: 0.75 * a + 0.25 * b, before, now)
