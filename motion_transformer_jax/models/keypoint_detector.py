@@ -36,14 +36,28 @@ class KeypointDetector(nn.Module):
     @nn.compact
     def __call__(self, image: jax.Array) -> Motion:
         """Image [B, H, W, 3] in [0, 1] to its motion; `scale` × H and W are divisible by 2**num_blocks."""
-        image = antialias_downsample(image, self.scale, rounding="ceil")
-        hourglass = Hourglass(self.base_features, self.max_features, self.num_blocks, self.layers, name="hourglass")
-        features = hourglass(image)
-        logits = self.layers.conv(self.num_keypoints, 7, padding=self.padding, name="keypoints")(features)
-        heatmap = softmax_heatmaps(logits, self.temperature)
+        features, heatmap = predict_heatmaps(self, image, head="keypoints")
         num_maps = 1 if self.shared_affine else self.num_keypoints
         affine = AffineMap(num_maps, self.padding, self.layers, name="affine")(features, heatmap)
         return Motion(expected_points(heatmap), affine)
+
+
+def predict_heatmaps(detector: nn.Module, image: jax.Array, *, head: str) -> tuple[jax.Array, jax.Array]:
+    """The part that FOMM's and MRAA's estimators share; to be called inside their compact method.
+
+    Args:
+        detector: has the attributes of `KeypointDetector` up to `padding`, and `layers`.
+        image: [B, H, W, 3] in [0, 1].
+        head: name of the convolution that gives the heat maps.
+
+    Returns:
+        The hourglass's features [B, h, w, C] and heat maps [B, h', w', K], each of sum 1.
+    """
+    image = antialias_downsample(image, detector.scale, rounding="ceil")
+    sizes = (detector.base_features, detector.max_features, detector.num_blocks)
+    features = Hourglass(*sizes, detector.layers, name="hourglass")(image)
+    logits = detector.layers.conv(detector.num_keypoints, 7, padding=detector.padding, name=head)(features)
+    return features, softmax_heatmaps(logits, detector.temperature)
 
 
 class AffineMap(nn.Module):

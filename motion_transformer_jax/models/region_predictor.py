@@ -3,12 +3,11 @@
 import flax.linen as nn
 import jax
 
-from motion_transformer_jax.models.blocks import Hourglass, Layers
-from motion_transformer_jax.models.keypoint_detector import AffineMap
+from motion_transformer_jax.models.blocks import Layers
+from motion_transformer_jax.models.keypoint_detector import AffineMap, predict_heatmaps
 from motion_transformer_jax.models.motion import Motion
 from motion_transformer_jax.ops import affine
-from motion_transformer_jax.ops.coordinates import expected_covariance, expected_points, softmax_heatmaps
-from motion_transformer_jax.ops.resize import antialias_downsample
+from motion_transformer_jax.ops.coordinates import expected_covariance, expected_points
 
 AFFINES = ("principal_axes", "regression")
 
@@ -36,11 +35,7 @@ class RegionPredictor(nn.Module):
     @nn.compact
     def __call__(self, image: jax.Array) -> Motion:
         """Image [B, H, W, 3] in [0, 1] to its motion; `scale` × H and W are divisible by 2**num_blocks."""
-        image = antialias_downsample(image, self.scale, rounding="ceil")
-        hourglass = Hourglass(self.base_features, self.max_features, self.num_blocks, self.layers, name="hourglass")
-        features = hourglass(image)
-        logits = self.layers.conv(self.num_keypoints, 7, padding=self.padding, name="regions")(features)
-        heatmap = softmax_heatmaps(logits, self.temperature)
+        features, heatmap = predict_heatmaps(self, image, head="regions")
         center = expected_points(heatmap)
         if self.affine == "principal_axes":
             matrix = affine.principal_axes(expected_covariance(heatmap, center))
