@@ -107,7 +107,8 @@ class PairSource(grain.sources.RandomAccessDataSource):
     """Pairs of frames, each a function of (seed, index).
 
     An epoch has `repeats` records of each video, or of each identity when asked. The two frames are drawn
-    independently, as in the official code, so that once in a while they are the same; either may come first.
+    independently, as in the official code, so that once in a while they are the same; the earlier one is the source
+    (augmentation may exchange them).
     """
 
     def __init__(self, videos: VideoSource, *, repeats: int, by_identity: bool = False, seed: int = 0):
@@ -153,8 +154,8 @@ class PairSource(grain.sources.RandomAccessDataSource):
         # Counter-based: no state, and no two (seed, index) share numbers.
         rng = np.random.Generator(np.random.Philox(key=np.array([self._seed, index], np.uint64)))
         video = group[rng.integers(len(group))]
-        source, driving = rng.integers(self._videos.num_frames(video), size=2)
-        return video, (int(source), int(driving))
+        source, driving = sorted(rng.integers(self._videos.num_frames(video), size=2).tolist())
+        return video, (source, driving)
 
 
 def identity(name: str) -> str:
