@@ -122,7 +122,7 @@ def _adjust_one_of(planes: Planes, adjustments: Sequence[str], index: jax.Array,
 
 
 def _split(image: jax.Array) -> Planes:
-    # In a loop, so that what made the image is not computed anew for each plane (twice as fast after a warp).
+    # In a loop, so that XLA on CPUs does not compute what made the image, such as a warp, anew for each plane.
     planes = jax.lax.map(lambda channel: jax.lax.dynamic_index_in_dim(image, channel, -1, False), jnp.arange(3))
     return planes[0], planes[1], planes[2]
 
