@@ -43,6 +43,9 @@ class PreparedVideos:
         videos = metadata["videos"][split]
         self.names = [video["name"] for video in videos]
         self.pairs = [tuple(pair) for pair in metadata["pairs"]] if split == "test" else []
+        lacking = [path for path in builder.info.splits[split].filepaths if not os.path.isfile(path)]
+        if lacking:
+            raise UserError(f"{folder} lacks {lacking[0]}; {_AGAIN}")
         self._first = np.array([video["first"] for video in videos])
         self._num_frames = np.array([video["frames"] for video in videos])
         self._frames = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
