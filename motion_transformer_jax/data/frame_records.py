@@ -1,0 +1,125 @@
+"""Frames as they lie in a prepared dataset: encoded images of one size.
+
+A frame of a folder that is a PNG or JPEG of that size already keeps its bytes, so that nothing is lost twice.
+"""
+
+import dataclasses
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from motion_transformer_jax.data.container import DEFAULT_FPS, broken_frames
+from motion_transformer_jax.data.corpus import Clip
+from motion_transformer_jax.data.image import read_image, resize_image
+from motion_transformer_jax.data.video import list_frames, probe_video, read_frames
+from motion_transformer_jax.errors import UserError
+
+ENCODINGS = ("png", "jpeg")
+_KEPT_FORMATS = ("PNG", "JPEG")
+_EXIF_ORIENTATION = 0x0112
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameFormat:
+    """What frames become.
+
+    Attributes:
+        size: Side in pixels.
+        crop: "center": what is not square loses its margins; "stretch": it is squeezed; or a box (width, height,
+            left, top) in pixels, which is squeezed if it is not square.
+        encoding: "png", or "jpeg" of quality 95 with full colour resolution, a quarter of the bytes.
+    """
+
+    size: int
+    crop: str | tuple[int, int, int, int] = "center"
+    encoding: str = "png"
+
+
+def encoded_frames(clip: Clip, frame_format: FrameFormat, warn: Callable[[str], None]) -> Iterator[bytes]:
+    """Stream a clip's frames as PNG or JPEG files.
+
+    Args:
+        clip: What to read.
+        frame_format: What they become.
+        warn: Takes one line where frames were broken or missing, or the file ends early.
+
+    Raises:
+        UserError: As `read_frames`, and where the crop's box is not inside a frame.
+    """
+    if clip.path.is_dir():
+        yield from _folder_frames(clip, frame_format, warn)
+        return
+    for image in read_frames(clip.path, warn=warn):
+        yield _encode(_fit(image, frame_format), frame_format.encoding)
+
+
+def clip_fps(clip: Clip) -> float:
+    """Frames per second of a clip; 25 where it has no clock.
+
+    Raises:
+        UserError: As `probe_video`.
+    """
+    return float(DEFAULT_FPS) if clip.path.is_dir() else probe_video(clip.path).fps
+
+
+def decode_frame(encoded: bytes) -> np.ndarray:
+    """uint8 [H, W, 3] of the bytes of a PNG or JPEG."""
+    with Image.open(io.BytesIO(encoded), formats=_KEPT_FORMATS) as image:
+        return np.asarray(image)
+
+
+def _folder_frames(clip: Clip, frame_format: FrameFormat, warn: Callable[[str], None]) -> Iterator[bytes]:
+    files = list_frames(clip.path) if clip.frames is None else [clip.path / name for name in clip.frames]
+    errors = []
+    for file in files:
+        try:
+            encoded = _kept(file, frame_format) or _encode(_fit(read_image(file), frame_format), frame_format.encoding)
+        except UserError as error:
+            errors.append(error)
+        else:
+            yield encoded
+    if errors and len(errors) == len(files):
+        raise errors[0]
+    if errors:
+        warn(f"{clip.path}: {broken_frames(len(errors))[0]} ({errors[0]})")
+
+
+def _kept(file: Path, frame_format: FrameFormat) -> bytes | None:
+    """A file's own bytes, where they are what is asked for already."""
+    if isinstance(frame_format.crop, tuple):
+        return None
+    try:
+        encoded = file.read_bytes()
+        with Image.open(io.BytesIO(encoded), formats=_KEPT_FORMATS) as image:
+            fits = image.size == (frame_format.size,) * 2 and image.mode == "RGB"
+            if not fits or image.has_transparency_data or image.getexif().get(_EXIF_ORIENTATION, 1) != 1:
+                return None
+            image.load()  # a damaged one raises
+    except Exception:  # Pillow's decoders raise nearly anything; `read_image` will tell what is wrong
+        return None
+    return encoded
+
+
+def _fit(image: np.ndarray, frame_format: FrameFormat) -> np.ndarray:
+    """uint8 [S, S, 3] of uint8 [H, W, 3]."""
+    size = (frame_format.size,) * 2
+    if frame_format.crop == "center":
+        return image if image.shape[:2] == size else resize_image(image, size)
+    if isinstance(frame_format.crop, tuple):
+        width, height, left, top = frame_format.crop
+        image = image[top : top + height, left : left + width]
+        if image.shape[:2] != (height, width):
+            raise UserError(f"the crop {width}:{height}:{left}:{top} is not inside its frames")
+    if image.shape[:2] == size:
+        return image
+    return np.array(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+
+
+def _encode(image: np.ndarray, encoding: str) -> bytes:
+    file = io.BytesIO()
+    options = {"quality": 95, "subsampling": 0} if encoding == "jpeg" else {}
+    Image.fromarray(image).save(file, encoding, **options)
+    return file.getvalue()
