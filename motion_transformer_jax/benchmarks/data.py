@@ -17,7 +17,6 @@ from motion_transformer_jax.data.corpus import Clip, list_split
 from motion_transformer_jax.data.frame_records import FrameFormat, encoded_frames
 from motion_transformer_jax.data.pairs import PairBatches, PairSource, create_videos
 from motion_transformer_jax.data.puppets import PuppetVideos, write_puppets
-from motion_transformer_jax.errors import UserError
 
 REPEATS = 5
 _WARM_UP = 12

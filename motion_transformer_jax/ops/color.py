@@ -1,11 +1,11 @@
 """Colour: images are float, RGB, in [0, 1].
 
-The adjustments are torchvision's of the same names, for float images. Inside, an image is three planes: a trailing axis
-of three leaves a processor's vector units idle (five times slower on one core).
+The adjustments are torchvision's of the same names, for float images. Inside, the three channels are planes, [..., 3,
+H, W]: a trailing axis of three leaves a processor's vector units idle.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +15,6 @@ import numpy as np
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # torchvision's; their sum is 0.9999
-ADJUSTMENTS = ("brightness", "contrast", "saturation", "hue")
-
-Planes = tuple[jax.Array, jax.Array, jax.Array]  # red, green and blue, [..., H, W] each
 
 
 def normalize_imagenet(image: jax.Array) -> jax.Array:
@@ -36,8 +33,7 @@ def adjust_brightness(image: jax.Array, factor: jax.Array | float) -> jax.Array:
     Returns:
       As `image`.
     """
-    planes = _split(image)
-    return _join(_blend(planes, 0.0, _spread(factor, planes)))
+    return _adjust(_brightness, image, factor)
 
 
 def adjust_contrast(image: jax.Array, factor: jax.Array | float) -> jax.Array:
@@ -45,8 +41,7 @@ def adjust_contrast(image: jax.Array, factor: jax.Array | float) -> jax.Array:
 
     Arguments and result as `adjust_brightness`; at 0 the image is its mean grey.
     """
-    planes = _split(image)
-    return _join(_blend(planes, _mean(_grey(planes)), _spread(factor, planes)))
+    return _adjust(_contrast, image, factor)
 
 
 def adjust_saturation(image: jax.Array, factor: jax.Array | float) -> jax.Array:
@@ -54,8 +49,7 @@ def adjust_saturation(image: jax.Array, factor: jax.Array | float) -> jax.Array:
 
     Arguments and result as `adjust_brightness`; at 0 the image is grey.
     """
-    planes = _split(image)
-    return _join(_blend(planes, _grey(planes), _spread(factor, planes)))
+    return _adjust(_saturation, image, factor)
 
 
 def adjust_hue(image: jax.Array, turn: jax.Array | float) -> jax.Array:
@@ -69,8 +63,7 @@ def adjust_hue(image: jax.Array, turn: jax.Array | float) -> jax.Array:
     Returns:
       As `image`.
     """
-    planes = _split(image)
-    return _join(_turn_hue(planes, _spread(turn, planes)))
+    return _adjust(_hue, image, turn)
 
 
 def adjust_in_order(
@@ -78,11 +71,8 @@ def adjust_in_order(
 ) -> list[jax.Array]:
     """Several adjustments, one after the other, in an order of each example's own.
 
-    Branch-free, for a whole batch at once: at every place of the order each example goes through one formula that holds
-    the three blends, and through the turn of hue, which is taken where its turn has come.
-
     Args:
-      frames: images [B, ..., H, W, 3] in [0, 1] that are adjusted alike; contrast goes by each image's own mean.
+      frames: images [B, H, W, 3] in [0, 1] that are adjusted alike; contrast goes by each image's own mean.
       adjustments: N names from ADJUSTMENTS, each once.
       amounts: [B, N], the factor or turn of each adjustment.
       order: int [B, N]: the adjustment that comes first, second, ...; a permutation of 0 ... N - 1.
@@ -93,74 +83,72 @@ def adjust_in_order(
     if not adjustments:
         return list(frames)
     if len(adjustments) == 1:
-        return [_BY_NAME[adjustments[0]](frame, amounts[:, 0]) for frame in frames]
+        return [_adjust(_FUNCTIONS[adjustments[0]], frame, amounts[:, 0]) for frame in frames]
 
-    def adjust(images: list[Planes], place: tuple[jax.Array, jax.Array]) -> tuple[list[Planes], None]:
-        return [_adjust_one_of(planes, adjustments, *place) for planes in images], None
+    def adjust_all(function: Callable, number: int, planes: list[jax.Array], amounts: jax.Array) -> list[jax.Array]:
+        return [function(image, amounts[number]) for image in planes]
 
-    # A loop keeps the planes between two places in memory: unrolled, XLA on CPUs computes them anew for every use.
-    places = order.T, jnp.take_along_axis(amounts, order, axis=1).T
-    images, _ = jax.lax.scan(adjust, [_split(frame) for frame in frames], places)
-    return [_join(planes) for planes in images]
+    branches = [functools.partial(adjust_all, _FUNCTIONS[name], number) for number, name in enumerate(adjustments)]
 
+    def adjust_example(example: tuple) -> list[jax.Array]:
+        images, amounts, order = example
+        planes = [_to_planes(image) for image in images]
+        for place in range(len(adjustments)):
+            planes = jax.lax.switch(order[place], branches, planes, amounts)
+        return [_from_planes(image) for image in planes]
 
-def _adjust_one_of(planes: Planes, adjustments: Sequence[str], index: jax.Array, amount: jax.Array) -> Planes:
-    """The adjustment number `index` of each example; index and amount [B]."""
-    index, amount = _spread(index, planes), _spread(amount, planes)
-    chosen = {name: index == number for number, name in enumerate(adjustments)}
-    turned = chosen.pop("hue", None)
-    target = 0.0
-    if "saturation" in chosen:
-        target = jnp.where(chosen["saturation"], _grey(planes), target)
-    if "contrast" in chosen:
-        target = jnp.where(chosen["contrast"], _mean(_grey(planes)), target)
-    factor = amount if turned is None else jnp.where(turned, 1, amount)  # a factor of 1 changes nothing
-    planes = _blend(planes, target, factor)
-    if turned is None:
-        return planes
-    return tuple(jnp.where(turned, new, old) for new, old in zip(_turn_hue(planes, amount), planes, strict=True))
+    # On a CPU examples go one by one: each stays in the cache, and only the adjustment whose turn it is, is computed.
+    # Elsewhere all are computed for the whole batch, and one is chosen.
+    examples = (list(frames), amounts, order)
+    return jax.lax.platform_dependent(
+        examples, cpu=functools.partial(jax.lax.map, adjust_example), default=jax.vmap(adjust_example)
+    )
 
 
-def _split(image: jax.Array) -> Planes:
-    # In a loop, so that XLA on CPUs does not compute what made the image, such as a warp, anew for each plane.
-    planes = jax.lax.map(lambda channel: jax.lax.dynamic_index_in_dim(image, channel, -1, False), jnp.arange(3))
-    return planes[0], planes[1], planes[2]
+def _adjust(function: Callable, image: jax.Array, amount: jax.Array | float) -> jax.Array:
+    planes, amount = _to_planes(image), jnp.asarray(amount, image.dtype)
+    return _from_planes(function(planes, amount.reshape(amount.shape + (1,) * (planes.ndim - amount.ndim))))
 
 
-def _join(planes: Planes) -> jax.Array:
-    return jnp.moveaxis(jnp.stack(planes), 0, -1)
+def _to_planes(image: jax.Array) -> jax.Array:
+    return jnp.moveaxis(image, -1, -3)
 
 
-def _spread(values: jax.Array | float, planes: Planes) -> jax.Array:
-    """Values of the first axes, shaped to broadcast over the others of a plane."""
-    values, plane = jnp.asarray(values), planes[0]
-    values = values if jnp.issubdtype(values.dtype, jnp.integer) else values.astype(plane.dtype)
-    return values.reshape(values.shape + (1,) * (plane.ndim - values.ndim))
+def _from_planes(planes: jax.Array) -> jax.Array:
+    return jnp.moveaxis(planes, -3, -1)
 
 
-def _grey(planes: Planes) -> jax.Array:
-    return sum(weight * plane for weight, plane in zip(GREY_WEIGHTS, planes, strict=True))
+def _brightness(planes: jax.Array, factor: jax.Array) -> jax.Array:
+    return jnp.clip(factor * planes, 0, 1)
 
 
-def _mean(plane: jax.Array) -> jax.Array:
-    return jnp.mean(plane, axis=(-2, -1), keepdims=True)
+def _contrast(planes: jax.Array, factor: jax.Array) -> jax.Array:
+    means = jnp.mean(planes, axis=(-2, -1), keepdims=True)  # first of the planes: three times as fast as of the grey
+    return _blend(planes, _grey(means), factor)
 
 
-def _blend(planes: Planes, target: jax.Array | float, factor: jax.Array) -> Planes:
-    """`factor` of the image and 1 - `factor` of the target, clipped."""
-    rest = (1 - factor) * target
-    return tuple(jnp.clip(factor * plane + rest, 0, 1) for plane in planes)
+def _saturation(planes: jax.Array, factor: jax.Array) -> jax.Array:
+    return _blend(planes, _grey(planes), factor)
 
 
-def _turn_hue(planes: Planes, turn: jax.Array) -> Planes:
+def _grey(planes: jax.Array) -> jax.Array:
+    """[..., 1, H, W]."""
+    return sum(weight * planes[..., i : i + 1, :, :] for i, weight in enumerate(GREY_WEIGHTS))
+
+
+def _blend(planes: jax.Array, target: jax.Array, factor: jax.Array) -> jax.Array:
+    return jnp.clip(factor * planes + (1 - factor) * target, 0, 1)
+
+
+def _hue(planes: jax.Array, turn: jax.Array) -> jax.Array:
     """The turn by way of HSV, without a division or a case for grey.
 
     A pixel is its smallest value plus `chroma` times a shape of the hue: each primary has its full share within a sixth
     of a turn of its own hue, and none beyond two sixths. Here hues are in sixths of a turn times chroma, so that
     nothing is divided by chroma, and a grey pixel, of chroma 0, stays as it is.
     """
-    red, green, blue = planes
-    low, high = (functools.reduce(extreme, planes) for extreme in (jnp.minimum, jnp.maximum))
+    red, green, blue = (planes[..., i : i + 1, :, :] for i in range(3))
+    low, high = (functools.reduce(extreme, (red, green, blue)) for extreme in (jnp.minimum, jnp.maximum))
     chroma = high - low
     hue = jnp.where(
         high == red, green - blue, jnp.where(high == green, 2 * chroma + (blue - red), 4 * chroma + (red - green))
@@ -172,7 +160,8 @@ def _turn_hue(planes: Planes, turn: jax.Array) -> Planes:
         distance = jnp.minimum(distance, jnp.abs(6 * chroma - distance))  # the shorter way round
         return low + jnp.clip(2 * chroma - distance, 0, chroma)
 
-    return primary(0), primary(2), primary(4)
+    return jnp.concatenate([primary(0), primary(2), primary(4)], axis=-3)
 
 
-_BY_NAME = dict(zip(ADJUSTMENTS, (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue), strict=True))
+_FUNCTIONS = {"brightness": _brightness, "contrast": _contrast, "saturation": _saturation, "hue": _hue}
+ADJUSTMENTS = tuple(_FUNCTIONS)
