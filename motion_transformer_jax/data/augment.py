@@ -7,11 +7,13 @@ between colour adjustments it rounds to 8 bits, where this one stays float.
 
 import dataclasses
 import enum
+import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 
-from motion_transformer_jax.ops.color import ADJUSTMENTS, adjust_in_order
+from motion_transformer_jax.ops.color import ADJUSTMENTS, adjust_in_order, to_float
 from motion_transformer_jax.ops.grid_sample import grid_sample
 
 
@@ -58,28 +60,54 @@ def augment_pair(
 
     Args:
       keys: [B], one for each pair.
-      source, driving: [B, H, W, 3] in [0, 1]; the earlier frame is the source, where `time_flip` shall mean anything.
+      source, driving: [B, H, W, 3], uint8 or in [0, 1]; the earlier frame is the source, where `time_flip` shall mean
+        anything.
       augmentation: what may happen. What it switches off is not computed.
 
     Returns:
-      Source and driving, as they were given.
+      Source and driving, [B, H, W, 3] in [0, 1].
     """
-    swapped = mirrored = None
+    flips, warp = _draw_flips(keys, augmentation), draw_warp(keys, augmentation, *source.shape[1:3])
+    enabled = [name for name in ADJUSTMENTS if getattr(augmentation, name) > 0]
+    colours = _draw_colours(keys, augmentation, enabled) if enabled else None
+
+    def augment(pair: tuple) -> tuple[jax.Array, jax.Array]:
+        frames, flips, warp, colours = pair
+        if "swapped" in flips:
+            frames = jax.lax.cond(flips["swapped"], lambda pair: pair[::-1], lambda pair: pair, frames)
+        frames = [to_float(frame) for frame in frames]
+        if warp is not None:
+            grid = sampling_grid(**warp, mirrored=flips.get("mirrored"))
+            frames = [_sample(frame, grid) for frame in frames]
+        elif "mirrored" in flips:
+            frames = [jnp.where(flips["mirrored"], frame[:, ::-1], frame) for frame in frames]
+        if colours is not None:
+            frames = adjust_in_order(frames, enabled, *colours)
+        return tuple(frames)
+
+    pairs = ((source, driving), flips, warp, colours)
+    if warp is None and colours is None:
+        return jax.vmap(augment)(pairs)
+    # On a CPU pairs go one by one: each stays in the cache, and of the colours only what its turn is, is computed.
+    return jax.lax.platform_dependent(pairs, cpu=functools.partial(jax.lax.map, augment), default=jax.vmap(augment))
+
+
+def _sample(frame: jax.Array, grid: jax.Array) -> jax.Array:
+    """[H, W, 3] read at [H, W, 2]."""
+    grid = grid.astype(frame.dtype)
+    return grid_sample(frame[None], grid[None], padding_mode="border", align_corners=False)[0]
+
+
+def _draw_flips(keys: jax.Array, augmentation: Augmentation) -> dict[str, jax.Array]:
+    """Which pairs are `swapped` in time, and which `mirrored`: [B] bool each, where that may happen."""
+    drawn = {}
     if augmentation.time_flip:
-        swapped = _coin(keys, _Draw.TIME_FLIP)
+        drawn["swapped"] = _coin(keys, _Draw.TIME_FLIP)
     if augmentation.horizontal_flip:
-        mirrored = _coin(keys, _Draw.HORIZONTAL_FLIP)
-        if swapped is not None:
-            mirrored &= ~swapped  # the official code does not go on to it after a time flip
-    drawn = draw_warp(keys, augmentation)
-    if drawn:
-        source, driving = _warp(source, driving, mirrored=mirrored, **drawn)
-    elif mirrored is not None:
-        source, driving = (_where(mirrored, frame[:, :, ::-1], frame) for frame in (source, driving))
-    source, driving = _recolour(keys, source, driving, augmentation)
-    if swapped is not None:  # last, since a warp would read what two frames are chosen from at every pixel
-        source, driving = _where(swapped, driving, source), _where(swapped, source, driving)
-    return source, driving
+        drawn["mirrored"] = _coin(keys, _Draw.HORIZONTAL_FLIP)
+        if augmentation.time_flip:
+            drawn["mirrored"] &= ~drawn["swapped"]  # the official code does not go on to it after a time flip
+    return drawn
 
 
 def _uniform(keys: jax.Array, draw: _Draw, shape: tuple[int, ...], low=0.0, high=1.0, dtype=jnp.float32) -> jax.Array:
@@ -95,93 +123,75 @@ def _coin(keys: jax.Array, draw: _Draw) -> jax.Array:
     return _uniform(keys, draw, ()) < 0.5
 
 
-def _where(chosen: jax.Array, image: jax.Array, otherwise: jax.Array) -> jax.Array:
-    return jnp.where(chosen[:, None, None, None], image, otherwise)
+def draw_warp(keys: jax.Array, augmentation: Augmentation, height: int, width: int) -> dict[str, jax.Array] | None:
+    """Rotation, resizing and crop of each pair as `sampling_grid` takes them; None where none of them may happen.
 
-
-def draw_warp(keys: jax.Array, augmentation: Augmentation) -> dict[str, jax.Array]:
-    """Rotation and resizing of each pair, as `sampling_grid` takes them; empty where neither may happen."""
-    drawn = {}
+    The positions of columns and rows are made here for all pairs, since pair by pair they would be made anew for each
+    use.
+    """
+    resizes = tuple(augmentation.resize_ratio) != (1, 1)
+    if not resizes and not augmentation.rotation_degrees > 0:
+        return None
+    columns, rows = (
+        jnp.broadcast_to(jnp.arange(size, dtype=jnp.float32), (len(keys), size)) for size in (width, height)
+    )
+    if resizes:
+        factor, place = _uniform(keys, _Draw.SIZE, (), *augmentation.resize_ratio), _uniform(keys, _Draw.PLACE, (2,))
+        columns, rows = uncropped(width, factor, place[:, 0]), uncropped(height, factor, place[:, 1])
+    drawn = {"columns": columns, "rows": rows}
     if augmentation.rotation_degrees > 0:
         drawn["degrees"] = augmentation.rotation_degrees * _uniform(keys, _Draw.ANGLE, (), -1, 1)
-    if tuple(augmentation.resize_ratio) != (1, 1):
-        drawn["factor"] = _uniform(keys, _Draw.SIZE, (), *augmentation.resize_ratio)
-        drawn["place"] = _uniform(keys, _Draw.PLACE, (2,))
     return drawn
 
 
-def _warp(source: jax.Array, driving: jax.Array, **moves: jax.Array | None) -> tuple[jax.Array, jax.Array]:
-    """Both frames read at one grid. As channels of one image they would take three times as long on a CPU, where only
-    what several results share is kept in memory.
-    """
-    grid = sampling_grid(*source.shape[1:3], **moves).astype(source.dtype)
-    source, driving = (
-        grid_sample(frame, grid, padding_mode="border", align_corners=False) for frame in (source, driving)
-    )
-    return source, driving
-
-
-def sampling_grid(
-    height: int,
-    width: int,
-    *,
-    mirrored: jax.Array | None = None,
-    degrees: jax.Array | None = None,
-    factor: jax.Array | None = None,
-    place: jax.Array | None = None,
-) -> jax.Array:
-    """Where each pixel of an augmented image lies in the given one.
-
-    An image is mirrored, rotated, resized and cropped, in this order, or as much of it as is not None; the grid takes
-    the way back.
+def uncropped(size: int, factor: jax.Array, place: jax.Array) -> jax.Array:
+    """Where the pixels along one axis lay before the image was resized and cropped.
 
     Args:
-      height, width: of the image, before and after.
-      mirrored: [B] bool: left to right.
-      degrees: [B], counter-clockwise as seen, about the centre.
-      factor: [B], of the size, which is rounded down to whole pixels; smaller images are continued by their edge.
-      place: [B, 2] in [0, 1), with `factor`: which of the places is cropped where a larger image has room for the crop;
-        along x and along y.
+      size: of the axis, before and after.
+      factor: [B], of the size, which is rounded down to whole pixels; a smaller image is continued by its edge.
+      place: [B] in [0, 1): which of the places is cropped where a larger image has room for the crop.
 
     Returns:
-      [B, height, width, 2]: `(x, y)`; -1 and 1 are the outer edges of the image (`align_corners=False`).
+      [B, size], in pixels from the first one's centre.
     """
-    # Pixels, counted from the first one's centre, then from the image's.
-    x, y = (jnp.arange(size, dtype=jnp.float32)[None] for size in (width, height))
-    if factor is not None:
-        x = _before_resize_and_crop(x, width, factor[:, None], place[:, :1])
-        y = _before_resize_and_crop(y, height, factor[:, None], place[:, 1:])
-    x, y = jnp.broadcast_arrays(x[:, None, :] - (width - 1) / 2, y[:, :, None] - (height - 1) / 2)
-    if degrees is not None:
-        angle = jnp.deg2rad(degrees)[:, None, None]
-        x, y = jnp.cos(angle) * x - jnp.sin(angle) * y, jnp.sin(angle) * x + jnp.cos(angle) * y
-    if mirrored is not None:
-        x = jnp.where(mirrored[:, None, None], -x, x)
-    return jnp.stack([x * (2 / width), y * (2 / height)], axis=-1)
-
-
-def _before_resize_and_crop(position: jax.Array, size: int, factor: jax.Array, place: jax.Array) -> jax.Array:
-    """Pixel positions [1, size] along one axis after both: where they were before, [B, size]; others are [B, 1]."""
-    resized = jnp.floor(size * factor)
+    resized = jnp.floor(size * factor)[:, None]
     room = resized - size
-    first = jnp.where(room < 0, -jnp.floor(-room / 2), jnp.floor(place * (room + 1)))
-    position = jnp.clip(position + first, 0, resized - 1)
+    first = jnp.where(room < 0, -jnp.floor(-room / 2), jnp.floor(place[:, None] * (room + 1)))
+    position = jnp.clip(jnp.arange(size) + first, 0, resized - 1)
     return (position + 0.5) * size / resized - 0.5
 
 
-def _recolour(
-    keys: jax.Array, source: jax.Array, driving: jax.Array, augmentation: Augmentation
-) -> tuple[jax.Array, jax.Array]:
-    """Adjust brightness, contrast, saturation and hue, in an order drawn for each pair."""
-    enabled = [name for name in ADJUSTMENTS if getattr(augmentation, name) > 0]
-    if not enabled:
-        return source, driving
-    drawn = _uniform(keys, _Draw.AMOUNTS, (len(ADJUSTMENTS),), dtype=source.dtype)
+def sampling_grid(
+    columns: jax.Array, rows: jax.Array, *, mirrored: jax.Array | None = None, degrees: jax.Array | None = None
+) -> jax.Array:
+    """Where the pixels of an image that was mirrored, then rotated, lie in the given one.
+
+    Args:
+      columns, rows: [W] and [H], the pixels to read, counted from the first one's centre.
+      mirrored: bool []: left to right; None: not.
+      degrees: [], counter-clockwise as seen, about the centre; None: not at all.
+
+    Returns:
+      [H, W, 2]: `(x, y)`; -1 and 1 are the outer edges of the image (`align_corners=False`).
+    """
+    width, height = len(columns), len(rows)
+    x, y = jnp.broadcast_arrays(columns[None, :] - (width - 1) / 2, rows[:, None] - (height - 1) / 2)
+    if degrees is not None:
+        angle = jnp.deg2rad(degrees)
+        x, y = jnp.cos(angle) * x - jnp.sin(angle) * y, jnp.sin(angle) * x + jnp.cos(angle) * y
+    if mirrored is not None:
+        x = jnp.where(mirrored, -x, x)
+    return jnp.stack([x * (2 / width), y * (2 / height)], axis=-1)
+
+
+def _draw_colours(keys: jax.Array, augmentation: Augmentation, enabled: Sequence[str]) -> tuple[jax.Array, jax.Array]:
+    """Amounts and order, [B, N] each, of the N adjustments that are enabled."""
+    drawn = _uniform(keys, _Draw.AMOUNTS, (len(ADJUSTMENTS),))
     amounts = []
     for name in enabled:
         reach = getattr(augmentation, name)
         low, high = (-reach, reach) if name == "hue" else (max(0.0, 1 - reach), 1 + reach)
         amounts.append(low + (high - low) * drawn[:, ADJUSTMENTS.index(name)])
     order = jnp.argsort(_uniform(keys, _Draw.ORDER, (len(enabled),)), axis=1)
-    source, driving = adjust_in_order((source, driving), enabled, jnp.stack(amounts, axis=1), order)
-    return source, driving
+    return jnp.stack(amounts, axis=1), order

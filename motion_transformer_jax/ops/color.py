@@ -17,6 +17,11 @@ IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # torchvision's; their sum is 0.9999
 
 
+def to_float(image: jax.Array) -> jax.Array:
+    """uint8 image to float32 in [0, 1]; a float image stays as it is."""
+    return image.astype(jnp.float32) / 255 if image.dtype == jnp.uint8 else image
+
+
 def normalize_imagenet(image: jax.Array) -> jax.Array:
     """Image [..., 3] in [0, 1] less ImageNet's mean, divided by its standard deviation; same shape and type."""
     mean, std = (jnp.asarray(a, image.dtype) for a in (IMAGENET_MEAN, IMAGENET_STD))
@@ -69,40 +74,32 @@ def adjust_hue(image: jax.Array, turn: jax.Array | float) -> jax.Array:
 def adjust_in_order(
     frames: Sequence[jax.Array], adjustments: Sequence[str], amounts: jax.Array, order: jax.Array
 ) -> list[jax.Array]:
-    """Several adjustments, one after the other, in an order of each example's own.
+    """Several adjustments, one after the other, in a given order.
+
+    Only the adjustment whose turn it is, is computed; under `vmap` all are, and one is chosen.
 
     Args:
-      frames: images [B, H, W, 3] in [0, 1] that are adjusted alike; contrast goes by each image's own mean.
+      frames: images [H, W, 3] in [0, 1] that are adjusted alike; contrast goes by each image's own mean.
       adjustments: N names from ADJUSTMENTS, each once.
-      amounts: [B, N], the factor or turn of each adjustment.
-      order: int [B, N]: the adjustment that comes first, second, ...; a permutation of 0 ... N - 1.
+      amounts: [N], the factor or turn of each adjustment.
+      order: int [N]: the adjustment that comes first, second, ...; a permutation of 0 ... N - 1.
 
     Returns:
       The frames, adjusted.
     """
-    if not adjustments:
-        return list(frames)
-    if len(adjustments) == 1:
-        return [_adjust(_FUNCTIONS[adjustments[0]], frame, amounts[:, 0]) for frame in frames]
 
-    def adjust_all(function: Callable, number: int, planes: list[jax.Array], amounts: jax.Array) -> list[jax.Array]:
+    def adjust_all(function: Callable, number: int, planes: list[jax.Array]) -> list[jax.Array]:
         return [function(image, amounts[number]) for image in planes]
 
     branches = [functools.partial(adjust_all, _FUNCTIONS[name], number) for number, name in enumerate(adjustments)]
-
-    def adjust_example(example: tuple) -> list[jax.Array]:
-        images, amounts, order = example
-        planes = [_to_planes(image) for image in images]
-        for place in range(len(adjustments)):
-            planes = jax.lax.switch(order[place], branches, planes, amounts)
-        return [_from_planes(image) for image in planes]
-
-    # On a CPU examples go one by one: each stays in the cache, and only the adjustment whose turn it is, is computed.
-    # Elsewhere all are computed for the whole batch, and one is chosen.
-    examples = (list(frames), amounts, order)
-    return jax.lax.platform_dependent(
-        examples, cpu=functools.partial(jax.lax.map, adjust_example), default=jax.vmap(adjust_example)
-    )
+    if (
+        len(branches) == 1
+    ):  # a choice that is none would be fused with what is around it, and take thrice as long on CPUs
+        branches.append(lambda planes: planes)
+    planes = [_to_planes(image) for image in frames]
+    for place in range(len(adjustments)):
+        planes = jax.lax.switch(order[place], branches, planes)
+    return [_from_planes(image) for image in planes]
 
 
 def _adjust(function: Callable, image: jax.Array, amount: jax.Array | float) -> jax.Array:

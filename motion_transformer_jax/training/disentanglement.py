@@ -15,8 +15,9 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.models.animation_model import AnimationModel, Generation, create_animation_model
 from motion_transformer_jax.models.motion import Motion
+from motion_transformer_jax.ops.color import to_float
 from motion_transformer_jax.training import losses
-from motion_transformer_jax.training.frames import Batch, augmented_frames, to_float
+from motion_transformer_jax.training.frames import Batch, augmented_frames
 from motion_transformer_jax.training.parallel import DATA_AXIS, map_over_data
 from motion_transformer_jax.training.randomness import example_keys
 from motion_transformer_jax.training.state import DISENTANGLER, TrainState, follow_average

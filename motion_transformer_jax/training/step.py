@@ -20,11 +20,12 @@ from motion_transformer_jax.models.blocks import BATCH_NORM_MOMENTUM, Layers
 from motion_transformer_jax.models.motion import Motion
 from motion_transformer_jax.models.vgg import VGG19
 from motion_transformer_jax.ops import affine
+from motion_transformer_jax.ops.color import to_float
 from motion_transformer_jax.ops.resize import antialias_downsample
 from motion_transformer_jax.ops.thin_plate import ThinPlate, sample_thin_plate, warp_image, warp_jacobian, warp_points
 from motion_transformer_jax.training import losses
 from motion_transformer_jax.training.adversarial import discriminator_loss, generator_losses
-from motion_transformer_jax.training.frames import Batch, augmented_frames, to_float
+from motion_transformer_jax.training.frames import Batch, augmented_frames
 from motion_transformer_jax.training.parallel import DATA_AXIS, map_over_data
 from motion_transformer_jax.training.randomness import example_keys
 from motion_transformer_jax.training.state import DISCRIMINATOR, TrainState, follow_average

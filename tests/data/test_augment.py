@@ -7,8 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from motion_transformer_jax.data import augment
-from motion_transformer_jax.data.augment import Augmentation, augment_pair, draw_warp, sampling_grid
+from motion_transformer_jax.data.augment import (
+    Augmentation,
+    _draw_colours,
+    augment_pair,
+    draw_warp,
+    sampling_grid,
+    uncropped,
+)
 from motion_transformer_jax.ops.grid_sample import grid_sample
 
 FLIPS = {"horizontal_flip": True, "time_flip": True}
@@ -29,14 +35,15 @@ def frames(count, size=8, seed=0):
 
 @jax.jit
 def warped(image, mirrored, degrees, factor, place):
-    values = [jnp.asarray(value)[None] for value in (mirrored, degrees, factor, place)]
-    names = ("mirrored", "degrees", "factor", "place")
-    grid = sampling_grid(*image.shape[:2], **dict(zip(names, values, strict=True)))
-    return grid_sample(image[None], grid, padding_mode="border", align_corners=False)[0]
+    columns, rows = (
+        uncropped(size, factor[None], p[None])[0] for size, p in zip(image.shape[1::-1], place, strict=True)
+    )
+    grid = sampling_grid(columns, rows, mirrored=mirrored, degrees=degrees)
+    return grid_sample(image[None], grid[None], padding_mode="border", align_corners=False)[0]
 
 
 def moved(image, mirrored=False, degrees=0.0, factor=1.0, place=(0.5, 0.5)):
-    return warped(image, mirrored, degrees, factor, np.float32(place))
+    return warped(image, mirrored, degrees, np.float32(factor), np.float32(place))
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
@@ -109,6 +116,28 @@ def test_both_frames_of_a_pair_are_drawn_alike():
     assert len(np.unique(np.round(augmented(keys_of(6), same, same, EVERYTHING)[0], 3), axis=0)) == 6
 
 
+def test_8_bit_frames_are_as_good():
+    source, driving = (np.round(255 * frame).astype(np.uint8) for frame in frames(4))
+    for augmentation in (EVERYTHING, Augmentation(**FLIPS), Augmentation()):
+        given, expected = (
+            augmented(keys_of(4), *pair, augmentation)
+            for pair in ((source, driving), (source / np.float32(255), driving / np.float32(255)))
+        )
+        for a, b in zip(given, expected, strict=True):
+            assert a.dtype == np.float32
+            np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_accelerators_get_the_same(monkeypatch):
+    """There all pairs go at once."""
+    source, driving = frames(4)
+    expected = augmented(keys_of(4), source, driving, EVERYTHING)
+    monkeypatch.setattr(jax.lax, "platform_dependent", lambda *operands, cpu, default: default(*operands))
+    actual = jax.jit(lambda *pairs: augment_pair(*pairs, EVERYTHING))(keys_of(4), source, driving)
+    for a, b in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
 def test_a_pairs_key_alone_decides():
     """Not its place in the batch."""
     source, driving = frames(6)
@@ -133,15 +162,12 @@ def test_what_is_off_is_not_traced_and_changes_no_other_draw():
     np.testing.assert_array_equal(flipped, plain)
 
 
-def test_colour_amounts_and_orders_are_uniform(monkeypatch):
+def test_colour_amounts_and_orders_are_uniform():
     """As torchvision's ColorJitter has them; a factor never falls below 0."""
-    seen = {}
-    monkeypatch.setattr(augment, "adjust_in_order", lambda frames, *rest: seen.update(rest=rest) or frames[::-1])
-    source, driving = frames(2000, size=1)
-    out = augment_pair(keys_of(2000), source, driving, Augmentation(brightness=0.1, saturation=1.5, hue=0.5))
-    assert out[0] is driving and out[1] is source
-    names, amounts, order = seen["rest"]
-    assert names == ["brightness", "saturation", "hue"]
+    colours = Augmentation(brightness=0.1, saturation=1.5, hue=0.5)
+    amounts, order = jax.jit(_draw_colours, static_argnums=(1, 2))(
+        keys_of(2000), colours, ("brightness", "saturation", "hue")
+    )
     ends = np.array([(0.9, 1.1), (0, 2.5), (-0.5, 0.5)])
     np.testing.assert_allclose(amounts.min(axis=0), ends[:, 0], atol=5e-3)
     np.testing.assert_allclose(amounts.max(axis=0), ends[:, 1], atol=5e-3)
@@ -152,11 +178,18 @@ def test_colour_amounts_and_orders_are_uniform(monkeypatch):
 
 
 def test_rotations_and_crops_are_uniform():
-    drawn = {name: np.asarray(x) for name, x in jax.jit(draw_warp, static_argnums=1)(keys_of(2000), EVERYTHING).items()}
-    for values, low, high in [(drawn["degrees"], -20, 20), (drawn["factor"], 0.9, 1.1), (drawn["place"], 0, 1)]:
-        assert low <= values.min() < low + 0.01 * (high - low) and high - 0.01 * (high - low) < values.max() <= high
-        np.testing.assert_allclose(values.mean(axis=0), (low + high) / 2, atol=0.03 * (high - low))
-    every = np.column_stack([*drawn.values()])
-    assert every.shape == (2000, 4) and np.all(np.abs(np.corrcoef(every.T) - np.eye(4)) < 0.1)
-    sizes = np.asarray(sampling_grid(1, 20, factor=jnp.array([0.949, 1.0, 1.05, 1.099]), place=jnp.zeros((4, 2))))
-    np.testing.assert_allclose(2 / (sizes[:, 0, 10, 0] - sizes[:, 0, 9, 0]), [18, 20, 21, 21], rtol=1e-4)
+    """Of an image of 20 by 20: resized to 18 ... 21, where it is cropped at one of two places."""
+    drawn = jax.jit(draw_warp, static_argnums=(1, 2, 3))(keys_of(2000), EVERYTHING, 20, 20)
+    degrees, columns, rows = (np.asarray(drawn[name]) for name in ("degrees", "columns", "rows"))
+    assert -20 <= degrees.min() < -19.6 and 19.6 < degrees.max() <= 20 and abs(degrees.mean()) < 1.2
+    sizes = np.round(20 / (columns[:, 10] - columns[:, 9])).astype(int)
+    np.testing.assert_array_equal(np.round(20 / (rows[:, 10] - rows[:, 9])), sizes)
+    np.testing.assert_allclose([np.mean(sizes == size) for size in (18, 19, 20, 21)], 0.25, atol=0.04)
+    left, top = (positions[sizes == 21, 0] > 0 for positions in (columns, rows))
+    assert 0.4 < left.mean() < 0.6 and 0.4 < top.mean() < 0.6 and 0.4 < np.mean(left == top) < 0.6
+    assert abs(np.corrcoef(degrees, sizes)[0, 1]) < 0.1
+
+
+def test_sizes_are_whole_pixels():
+    positions = uncropped(20, jnp.array([0.949, 1.0, 1.05, 1.099]), jnp.zeros(4))
+    np.testing.assert_allclose(20 / (positions[:, 10] - positions[:, 9]), [18, 20, 21, 21], rtol=1e-4)

@@ -66,12 +66,14 @@ AMOUNTS = {"brightness": 1.2, "contrast": 0.7, "saturation": 1.5, "hue": 0.2}
 
 
 @pytest.mark.parametrize("names", [ADJUSTMENTS, ("hue", "contrast"), ADJUSTMENTS[:3], ("saturation",), ()])
-def test_every_order_is_that_of_one_adjustment_after_the_other(names, images):
-    """All orders at once, an example each."""
+@pytest.mark.parametrize("mapped", [jax.vmap, lambda function: functools.partial(jax.lax.map, function)])
+def test_every_order_is_that_of_one_adjustment_after_the_other(names, mapped, images):
+    """All orders, an example each: at once, where all adjustments are computed, and one by one."""
     orders = np.array([*itertools.permutations(range(len(names)))])
     frames = [jnp.broadcast_to(image, (len(orders), *image.shape)) for image in images]
     amounts = np.broadcast_to(np.float32([AMOUNTS[name] for name in names]), orders.shape)
-    in_order = jax.jit(adjust_in_order, static_argnums=1)(frames, names, amounts, orders)
+    adjust = mapped(lambda example: adjust_in_order(example[0], names, *example[1:]))
+    in_order = jax.jit(adjust)((frames, amounts, orders))
     assert len(in_order) == 2
     for image, adjusted in zip(images, in_order, strict=True):
         results = set()
@@ -86,7 +88,7 @@ def test_every_order_is_that_of_one_adjustment_after_the_other(names, images):
 
 def test_float64_stays():
     with jax.enable_x64(True):
-        image, amounts = jnp.zeros((1, 4, 4, 3)), jnp.ones((1, 4), jnp.float32)
+        image, amounts = jnp.zeros((4, 4, 3)), jnp.ones(4, jnp.float32)
         adjust = functools.partial(adjust_in_order, adjustments=ADJUSTMENTS)
-        (adjusted,) = jax.eval_shape(adjust, [image], amounts=amounts, order=jnp.arange(4)[None])
+        (adjusted,) = jax.eval_shape(adjust, [image], amounts=amounts, order=jnp.arange(4))
         assert (adjusted.shape, adjusted.dtype) == (image.shape, jnp.float64)
