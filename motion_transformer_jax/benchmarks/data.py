@@ -92,8 +92,8 @@ def _write_frame_folders(source: Path, folder: Path, frame_format: FrameFormat) 
         target.mkdir(parents=True)
         for t, encoded in enumerate(encoded_frames(Clip(path), frame_format, lambda warning: None)):
             (target / f"{t:07d}{ending}").write_bytes(encoded)
-    # A dataset has two splits; this one's second is not read.
-    (folder / "test").symlink_to(folder / "train", target_is_directory=True)
+    (folder / "test").mkdir()  # a dataset has two splits; this one's second is not read
+    (folder / "test" / "unread").symlink_to(target, target_is_directory=True)
 
 
 def _prepare(source: Path, out: Path, size: int) -> None:

@@ -1,3 +1,4 @@
+import io
 import json
 import pickle
 import shutil
@@ -5,7 +6,9 @@ import shutil
 import numpy as np
 import pytest
 from corpora import frame, write_corpus, write_strip
+from PIL import Image
 
+from motion_transformer_jax.data import shards
 from motion_transformer_jax.data.builders import Preparation, prepare_dataset
 from motion_transformer_jax.data.frame_records import FrameFormat
 from motion_transformer_jax.data.pairs import PairBatches, PairSource, create_videos
@@ -61,6 +64,31 @@ def test_workers_read_the_same_batches(out):
     for one, other in zip(batches(0), batches(2), strict=True):
         for name in ("source", "driving"):
             np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_a_large_corpus_is_sampled_without_reading_the_rest(tmp_path, monkeypatch):
+    """20,000 videos: none is opened before it is asked for, and few files are open at once."""
+    png = io.BytesIO()
+    Image.fromarray(frame(1, 2)).save(png, "png")
+    monkeypatch.setattr(shards, "encoded_frames", lambda *_: iter([png.getvalue()] * 2))
+    monkeypatch.setattr(shards, "clip_fps", lambda _: 25.0)
+    for split, count in (("train", 20_000), ("test", 1)):
+        (tmp_path / split).mkdir()
+        (tmp_path / f"{split}.txt").write_text("".join(f"id{i // 20}#{i}\n" for i in range(count)))
+    lists = {split: tmp_path / f"{split}.txt" for split in ("train", "test")}
+    videos = PreparedVideos(prepare(tmp_path / "out", tmp_path, lists=lists), split="train", size=8)
+    source = PairSource(videos, repeats=100, by_identity=True)
+    assert len(videos.names) == 20_000 and len(source) == 100_000
+    assert opened(videos) == 0
+    reader = PairBatches(source, batch_size=4, seed=0)
+    np.testing.assert_array_equal(next(reader)["driving"][3], frame(1, 2))
+    reader.close()
+    assert 1 <= opened(videos) < 256
+
+
+def opened(videos):
+    """How many of a dataset's files are open."""
+    return sum(reader is not None for reader in videos._frames.data_source._readers)
 
 
 def test_a_dataset_is_found_from_its_own_folder_too(out):
