@@ -187,7 +187,7 @@ def _optimizer() -> ConfigDict:
 def _data() -> ConfigDict:
     return ConfigDict(
         dict(
-            kind="folder",  # "folder": train/ and test/ of videos; "puppets": procedural
+            kind="folder",  # "folder": a prepared dataset, or train/ and test/ of videos; "puppets": procedural
             folder="",
             by_identity=False,  # choose an identity (name before '#'), then one of its clips
             repeats=150,  # pairs drawn from each video (or identity) in an epoch

@@ -1,6 +1,7 @@
 """Speed of the data pipeline, beside the official way of loading, on the same frames in the same run."""
 
 import dataclasses
+import resource
 import statistics
 import tempfile
 import time
@@ -32,6 +33,7 @@ class LoaderSpeed:
       pairs_per_second: by the clock, median of the repeats.
       spread: (lowest, highest) of them.
       pairs_per_core_second: by the time that processor cores worked, median too; None with other processes at work.
+      memory_growth_mib: how much the peak memory of the main process rose while it was timed.
     """
 
     name: str
@@ -39,6 +41,7 @@ class LoaderSpeed:
     pairs_per_second: float
     spread: tuple[float, float]
     pairs_per_core_second: float | None
+    memory_growth_mib: float
 
 
 def measure_loaders(
@@ -128,12 +131,22 @@ def _measure_ours(
 def _measure(name: str, workers: int, load: Callable[[], object], batch_size: int, num_batches: int) -> LoaderSpeed:
     for _ in range(_WARM_UP):  # compiles, starts workers, and fills what is read ahead
         load()
-    rates, core_rates = [], []
+    rates, core_rates, memory = [], [], _peak_memory_mib()
     for _ in range(REPEATS):
         start, worked = time.perf_counter(), time.process_time()
         for _ in range(num_batches):
             load()
         rates.append(num_batches * batch_size / (time.perf_counter() - start))
         core_rates.append(num_batches * batch_size / (time.process_time() - worked))
-    per_core = None if workers else statistics.median(core_rates)
-    return LoaderSpeed(name, workers, statistics.median(rates), (min(rates), max(rates)), per_core)
+    return LoaderSpeed(
+        name,
+        workers,
+        pairs_per_second=statistics.median(rates),
+        spread=(min(rates), max(rates)),
+        pairs_per_core_second=None if workers else statistics.median(core_rates),
+        memory_growth_mib=_peak_memory_mib() - memory,
+    )
+
+
+def _peak_memory_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

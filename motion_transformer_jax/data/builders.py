@@ -146,7 +146,7 @@ class MotionVideos(FileReaderBuilder):
         Raises:
             UserError: As `list_corpus`.
         """
-        corpus = list_corpus(self._preparation.source, self._preparation.lists)
+        corpus = list_corpus(self._preparation.source.absolute(), self._preparation.lists)
         return {split: self._shards(split, corpus[split]) for split in SPLITS}
 
     @functools.cached_property
