@@ -209,7 +209,7 @@ def _check_files(config) -> Iterator[str]:
     data, weights = config.data, config.perceptual
     if data.kind == "folder":
         if not data.folder:
-            yield "data.folder is empty; pass --config.data.folder=DIR: a prepared dataset, or train/ and test/ of videos"
+            yield "data.folder is empty; pass --config.data.folder=DIR: a prepared dataset, or train/ and test/"
         elif not Path(data.folder).is_dir():
             yield f"no folder data.folder={data.folder}; expected a prepared dataset, or train/ and test/ of videos"
     if weights.weights == "imagenet" and weights.path and not Path(weights.path).is_file():
