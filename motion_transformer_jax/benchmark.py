@@ -73,15 +73,24 @@ def _data(argv: list[str]) -> None:
 def _loader_table(speeds: "list[LoaderSpeed]", title: str) -> str:
     """Pairs a second, and ratios to the first line."""
     official = speeds[0]
-    header = ["", "workers", "pairs/s", "lowest to highest", "ratio", "pairs per core second", "ratio", "MiB grown"]
+    header = [
+        "",
+        "workers",
+        "pairs/s",
+        "lowest to highest",
+        "ratio",
+        "pairs per core second",
+        "ratio",
+        "MiB at first and last",
+    ]
     rows = [header]
     for speed in speeds:
         rate, per_core = speed.pairs_per_second, speed.pairs_per_core_second
         spread = f"{speed.spread[0]:.1f} to {speed.spread[1]:.1f}"
         ratio = f"{rate / official.pairs_per_second:.2f}"
         core = ["", ""] if per_core is None else [f"{per_core:.1f}", f"{per_core / official.pairs_per_core_second:.2f}"]
-        growth = f"{speed.memory_growth_mib:.1f}"
-        rows.append([speed.name, str(speed.workers), f"{rate:.1f}", spread, ratio, *core, growth])
+        memory = "" if speed.memory_mib is None else "{:.0f} to {:.0f}".format(*speed.memory_mib)
+        rows.append([speed.name, str(speed.workers), f"{rate:.1f}", spread, ratio, *core, memory])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
     return "\n".join([f"Training pairs, {title}", "", *lines])

@@ -81,7 +81,7 @@ def _create_parser() -> Parser:
         "--max-bad",
         default="1%",
         metavar="PERCENT",
-        help="share of the videos that may be unusable (default %(default)s%)",
+        help="share of the videos that may be unusable (default %(default)s)",
     )
     add(
         "--beam_runner",
@@ -114,18 +114,21 @@ def _inspect(argv: list[str]) -> None:
         description="Tell what a prepared dataset holds, and draw random pairs before and after augmentation.",
     )
     parser.add_argument("folder", metavar="DIR", help="what `prepare` had as --out, or the dataset's own folder")
-    parser.add_argument("--sheet", metavar="PNG", help="the picture to write (default: DIR/pairs.png)")
+    parser.add_argument("--sheet", metavar="PNG", help="the picture to write (default: pairs.png beside the records)")
     parser.add_argument(
         "--config", metavar="FILE[:VARIANT,...]", help="whose augmentation to show (default: the dataset's own config)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the choice of pairs and of the augmentation")
     parser.epilog = "Any field of the config is set by --config.FIELD=VALUE, such as --config.augmentation.hue=0.5."
     arguments, overrides = parser.parse_known_args(argv)
+    if arguments.seed < 0:
+        parser.error(f"--seed is {arguments.seed}; expected 0 or more")
 
     from motion_transformer_jax import configs
     from motion_transformer_jax.data.augment import Augmentation  # slow to import, as those below
+    from motion_transformer_jax.data.builders import open_dataset
     from motion_transformer_jax.data.inspection import describe_dataset, draw_pairs
-    from motion_transformer_jax.data.prepared_videos import open_dataset, require_prepared
+    from motion_transformer_jax.data.prepared_videos import require_prepared
     from motion_transformer_jax.data.video_writer import write_image
 
     folder = require_prepared(arguments.folder)

@@ -11,7 +11,7 @@ from motion_transformer_jax.data.video_writer import write_video
 def frame(video, t, size=8):
     """A frame whose pixels tell its video and its time."""
     image = np.full((size, size, 3), 40, np.uint8)
-    image[..., 0], image[..., 1] = 10 * video, 10 * t
+    image[..., 0], image[..., 1] = 10 * video % 256, 10 * t % 256
     return image
 
 

@@ -31,7 +31,8 @@ def test_measures_the_official_way_and_ours(tmp_path, capsys):
         low, high = speed["spread"]
         assert 0 < low <= speed["pairs_per_second"] <= high
         assert (speed["pairs_per_core_second"] is None) == (speed["workers"] > 0)
-        assert speed["memory_growth_mib"] >= 0
+        assert 50 < speed["memory_mib"][0] < 20_000 and 50 < speed["memory_mib"][1] < 20_000
+    assert speeds[2]["memory_mib"][1] > speeds[1]["memory_mib"][1] + 50  # with its worker
 
 
 def test_prints_a_table_of_puppets(capsys):

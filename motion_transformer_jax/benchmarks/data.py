@@ -1,7 +1,8 @@
 """Speed of the data pipeline, beside the official way of loading, on the same frames in the same run."""
 
 import dataclasses
-import resource
+import multiprocessing
+import os
 import statistics
 import tempfile
 import time
@@ -33,7 +34,7 @@ class LoaderSpeed:
       pairs_per_second: by the clock, median of the repeats.
       spread: (lowest, highest) of them.
       pairs_per_core_second: by the time that processor cores worked, median too; None with other processes at work.
-      memory_growth_mib: how much the peak memory of the main process rose while it was timed.
+      memory_mib: of all processes, after the first repeat and after the last; None where the system does not tell.
     """
 
     name: str
@@ -41,7 +42,7 @@ class LoaderSpeed:
     pairs_per_second: float
     spread: tuple[float, float]
     pairs_per_core_second: float | None
-    memory_growth_mib: float
+    memory_mib: tuple[float, float] | None
 
 
 def measure_loaders(
@@ -131,22 +132,29 @@ def _measure_ours(
 def _measure(name: str, workers: int, load: Callable[[], object], batch_size: int, num_batches: int) -> LoaderSpeed:
     for _ in range(_WARM_UP):  # compiles, starts workers, and fills what is read ahead
         load()
-    rates, core_rates, memory = [], [], _peak_memory_mib()
+    rates, core_rates, memory = [], [], []
     for _ in range(REPEATS):
         start, worked = time.perf_counter(), time.process_time()
         for _ in range(num_batches):
             load()
         rates.append(num_batches * batch_size / (time.perf_counter() - start))
         core_rates.append(num_batches * batch_size / (time.process_time() - worked))
+        memory.append(_memory_mib())
     return LoaderSpeed(
         name,
         workers,
         pairs_per_second=statistics.median(rates),
         spread=(min(rates), max(rates)),
         pairs_per_core_second=None if workers else statistics.median(core_rates),
-        memory_growth_mib=_peak_memory_mib() - memory,
+        memory_mib=None if None in memory else (memory[0], memory[-1]),
     )
 
 
-def _peak_memory_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+def _memory_mib() -> float | None:
+    """What this process and its workers hold at the moment."""
+    processes = [os.getpid(), *(process.pid for process in multiprocessing.active_children())]
+    try:
+        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in processes)
+    except OSError:  # Linux alone has these files
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

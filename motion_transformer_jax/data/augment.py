@@ -8,11 +8,13 @@ between colour adjustments it rounds to 8 bits, where this one stays float.
 import dataclasses
 import enum
 import functools
+import math
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 
+from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.ops.color import ADJUSTMENTS, adjust_in_order, to_float
 from motion_transformer_jax.ops.grid_sample import grid_sample
 
@@ -29,6 +31,9 @@ class Augmentation:
         to the size it had.
       brightness, contrast, saturation: factors are within 1 ± this and not below 0.
       hue: turned by up to ± this share of a whole turn, in [0, 0.5].
+
+    Raises:
+      UserError: a field is out of its range.
     """
 
     horizontal_flip: bool = False
@@ -39,6 +44,28 @@ class Augmentation:
     contrast: float = 0.0
     saturation: float = 0.0
     hue: float = 0.0
+
+    def __post_init__(self):
+        """Check the ranges; a UserError tells the fields by their names in a config."""
+        most = {
+            "rotation_degrees": 180,
+            "brightness": math.inf,
+            "contrast": math.inf,
+            "saturation": math.inf,
+            "hue": 0.5,
+        }
+        for name, bound in most.items():
+            value = getattr(self, name)
+            if not (0 <= value <= bound and math.isfinite(value)):
+                expected = "a finite number, 0 or more" if bound == math.inf else f"0 to {bound}"
+                raise UserError(f"augmentation.{name}={value} is out of range; expected {expected}")
+        ratio = tuple(self.resize_ratio)
+        numbers = len(ratio) == 2 and all(isinstance(value, (int, float)) for value in ratio)
+        if not (numbers and 0.1 <= ratio[0] <= ratio[1] <= 10):
+            raise UserError(
+                f"augmentation.resize_ratio={ratio} is not a smallest and a largest factor of the size; expected a "
+                "pair within 0.1 to 10, such as (0.9, 1.1)"
+            )
 
 
 class _Draw(enum.IntEnum):

@@ -3,27 +3,22 @@
 One record a frame, the frames of a video side by side, and in `builder.info.metadata["videos"][SPLIT]` where each video
 lies: {"name", "identity", "fps", "first" (record), "frames" (number of)}. A pair of frames costs two random reads.
 
-While a dataset is made its finished shards lie in `VERSION.shards/`; they are moved at the end.
+While a dataset is made its finished shards lie in `VERSION.shards/`, which is renamed at the end.
 """
 
-import contextlib
 import dataclasses
-import fcntl
 import functools
 import hashlib
-import io
 import logging
 import os
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
-from tqdm import tqdm
 
-from motion_transformer_jax.atomic import atomic_path, system_errors
+from motion_transformer_jax.atomic import system_errors
 from motion_transformer_jax.data.corpus import SPLITS, Clip, list_corpus, read_pair_list
 from motion_transformer_jax.data.frame_records import FrameFormat
 from motion_transformer_jax.data.shards import (
@@ -31,15 +26,15 @@ from motion_transformer_jax.data.shards import (
     ShardContents,
     frame_features,
     read_contents,
-    write_locally,
-    write_with_beam,
+    write_shards,
 )
+from motion_transformer_jax.data.work_folder import working_alone, write_report
 from motion_transformer_jax.errors import UserError
 
 logger = logging.getLogger(__name__)
 
+_AGAIN = "remove it, and prepare it again with `motrans prepare`"
 _CLIPS_PER_SHARD = 16
-_LOCK = "lock"
 _MAX_SHARDS = 256  # in a split: a reader keeps each one open
 
 
@@ -125,19 +120,45 @@ class MotionVideos(FileReaderBuilder):
         """The file that names the videos that could not be used, and those of which only a part could."""
         return Path(self.data_dir_root) / f"{self.builder_config.name}-report.txt"
 
-    def _download_and_prepare(self, dl_manager, download_config=None) -> None:
-        preparation = self._preparation
-        if preparation is None:
+    def download_and_prepare(self, **kwargs) -> None:
+        """Prepare the dataset, or go on where an earlier run stopped.
+
+        Instead of TFDS's own, which throws away what it has when it stops. What that takes (download_config and so on)
+        is of no use here.
+
+        Raises:
+            UserError: As `prepare_dataset`.
+        """
+        if self._preparation is None:
             raise ValueError("MotionVideos(preparation=...) says what to prepare")
-        plan = self.plan
+        target, plan, pairs = Path(self.data_dir), self.plan, self.pairs  # mistakes are told before the work
         shards = [shard for split in plan.values() for shard in split]
-        with _working_alone(self.work_folder, {name for s in shards for name in (s.path.name, s.sidecar.name)}):
-            _write(shards, preparation)
-        contents = {split: [read_contents(shard) for shard in shards] for split, shards in plan.items()}
-        self._report(contents)
-        self._set_info(plan, contents)
+        if target.is_dir():
+            if self.info.metadata["digest"] != _digest([shard.digest() for shard in shards], pairs):
+                raise UserError(
+                    f"{target} was prepared from other files or with other settings; remove it or choose another --out"
+                )
+            logger.info("%s is there already, from the same files and settings", target)
+            return
+        wanted = {path.name for shard in shards for path in (shard.path, shard.sidecar)}
+        with working_alone(self.work_folder, wanted, settings=repr(self._preparation.frame_format)):
+            write_shards(
+                shards,
+                jobs=self._preparation.jobs,
+                beam_runner=self._preparation.beam_runner,
+                beam_options=self._preparation.beam_options,
+            )
+            contents = {split: [read_contents(shard) for shard in shards] for split, shards in plan.items()}
+            write_report(self.report, contents, self._preparation.max_bad)
+            self._set_info(plan, contents)
+            self.info.write_to_directory(self.work_folder)
+            os.rename(self.work_folder, target)
         for shard in shards:
-            _place(shard.path, Path(self.data_dir) / shard.path.name)
+            (target / shard.sidecar.name).unlink(missing_ok=True)
+        self.info.update_data_dir(self.data_dir)
+
+    def _download_and_prepare(self, dl_manager, download_config=None) -> None:
+        raise AssertionError("TFDS asks for this in its own download_and_prepare, which is not used")
 
     @functools.cached_property
     def plan(self) -> dict[str, list[Shard]]:
@@ -175,34 +196,6 @@ class MotionVideos(FileReaderBuilder):
             for index, start in enumerate(starts)
         ]
 
-    def _report(self, contents: dict[str, list[ShardContents]]) -> None:
-        """Write the report, and refuse a corpus with too many bad videos or an empty split."""
-        lines, num_skipped, num_videos = [], 0, 0
-        for split, shards in contents.items():
-            skipped = [line for shard in shards for line in shard.skipped]
-            damaged = [line for shard in shards for line in shard.damaged]
-            lines += [f"skipped {split}/{name}: {reason}" for name, reason in skipped]
-            lines += [f"used in part {split}/{name}: {reason}" for name, reason in damaged]
-            num_skipped += len(skipped)
-            num_videos += len(skipped) + sum(len(shard.videos) for shard in shards)
-        self.report.unlink(missing_ok=True)
-        if lines:
-            with atomic_path(self.report) as temporary:
-                temporary.write_text("".join(f"{line}\n" for line in lines), "utf-8", "surrogateescape")
-            logger.warning(
-                "%d of %d videos skipped, %d used in part; %s names them",
-                *(num_skipped, num_videos, len(lines) - num_skipped, self.report),
-            )
-        if num_skipped > self._preparation.max_bad * num_videos:
-            raise UserError(
-                f"{num_skipped} of {num_videos} videos cannot be used, more than --max-bad "
-                f"{100 * self._preparation.max_bad:.4g} % allows; {self.report} names them: mend or remove them, or "
-                "allow more"
-            )
-        for split, shards in contents.items():
-            if not any(shard.videos for shard in shards):
-                raise UserError(f"no video of {split} can be used; {self.report} says why")
-
     def _set_info(self, plan: dict[str, list[Shard]], contents: dict[str, list[ShardContents]]) -> None:
         preparation, videos, splits = self._preparation, {}, []
         for split, shards in plan.items():
@@ -221,7 +214,7 @@ class MotionVideos(FileReaderBuilder):
         usable = {video["name"] for video in videos["test"]}
         self.info.set_splits(tfds.core.SplitDict(splits))
         self.info.metadata.update(
-            digest=_digest(plan, self.pairs),
+            digest=_digest([shard.digest for shards in contents.values() for shard in shards], self.pairs),
             size=preparation.frame_format.size,
             encoding=preparation.frame_format.encoding,
             videos=videos,
@@ -242,68 +235,56 @@ def prepare_dataset(name: str, out: str | os.PathLike, preparation: Preparation)
         from the same files and settings stays as it is.
 
     Raises:
-        UserError: For mistakes in the arguments and the corpus, another dataset in the same place, a full disk.
+        UserError: For mistakes in the arguments and the corpus, a dataset in the same place that is damaged or made
+            from something else, a full disk.
     """
     out = Path(out).absolute()
-    builder = MotionVideos(config=name, data_dir=out, preparation=preparation)
-    target, digest = Path(builder.data_dir), _digest(builder.plan, builder.pairs)  # mistakes are told before the work
+    try:
+        os.fspath(out).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"the name of {out!a} is not UTF-8, as TensorFlow Datasets needs it; choose another") from None
+    target = out / MotionVideos.name / name / str(MotionVideos.VERSION)
     if target.is_dir():
-        if builder.info.metadata.get("digest") != digest:
-            raise UserError(
-                f"{target} was prepared from other files or with other settings; remove it or choose another --out"
-            )
-        logger.info("%s is there already, from the same files and settings", target)
-        return target
-    settings = tfds.download.DownloadConfig(try_download_gcs=False)
-    with system_errors(out), contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of downloads
-        builder.download_and_prepare(download_dir=builder.work_folder / "downloads", download_config=settings)
-    shutil.rmtree(builder.work_folder, ignore_errors=True)
+        open_dataset(target)
+    with system_errors(out):
+        MotionVideos(config=name, data_dir=out, preparation=preparation).download_and_prepare()
     return target
 
 
-def _write(shards: list[Shard], preparation: Preparation) -> None:
-    unfinished = [shard for shard in shards if read_contents(shard) is None]
-    if len(unfinished) < len(shards):
-        logger.info("%d of %d shards are finished already", len(shards) - len(unfinished), len(shards))
-    total = sum(len(shard.clips) for shard in unfinished)
-    with tqdm(total=total, desc="preparing", unit="video", disable=None) as bar:
-        if preparation.beam_runner is not None:
-            write_with_beam(unfinished, preparation.beam_runner, preparation.beam_options)
-        else:
-            for shard in write_locally(unfinished, preparation.jobs):
-                bar.update(len(shard.clips))
-    lost = [shard.path for shard in unfinished if read_contents(shard) is None]
-    if lost:
-        raise UserError(
-            f"{len(lost)} shards such as {lost[0]} are not there after the pipeline; its workers must see the same "
-            "files under the same paths, and the videos must not change meanwhile"
-        )
+def open_dataset(folder: str | os.PathLike) -> tfds.core.DatasetBuilder:
+    """The TFDS builder of a prepared dataset, found whole.
 
+    Args:
+        folder: The dataset's own, `OUT/motion_videos/NAME/VERSION`.
 
-@contextlib.contextmanager
-def _working_alone(folder: Path, wanted: set[str]) -> Iterator[None]:
-    """Makes the folder, keeps other preparations out of it, and removes what is not wanted."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / _LOCK, "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"another preparation is writing into {folder}; wait for it or stop it") from None
-        for path in folder.iterdir():
-            if path.is_file() and path.name not in wanted | {_LOCK}:
-                path.unlink()
-        yield
-
-
-def _place(shard: Path, target: Path) -> None:
-    """Gives a shard a second name in its final place, so that the first stays should the rest fail."""
+    Raises:
+        UserError: It is of another version than this program writes, damaged, or no dataset of videos.
+    """
     try:
-        os.link(shard, target)
-    except OSError:  # a file system without hard links
-        os.replace(shard, target)
+        builder = tfds.builder_from_directory(folder)
+        videos = dict(builder.info.metadata).get("videos")
+    except Exception as error:  # TFDS raises nearly anything on a damaged folder
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{folder} cannot be read as a prepared dataset ({reason}); {_AGAIN}") from error
+    if builder.name != MotionVideos.name or not videos:
+        raise UserError(f"{folder} holds the dataset {builder.name}, not videos prepared by `motrans prepare`")
+    if builder.version.major != MotionVideos.VERSION.major:
+        raise UserError(
+            f"{folder} was prepared in version {builder.version}, this program reads {MotionVideos.VERSION}; {_AGAIN}"
+        )
+    for split in builder.info.splits.values():
+        files = [Path(path) for path in split.filepaths]
+        lacking = [path for path in files if not path.is_file()]
+        if lacking:
+            raise UserError(f"{folder} lacks {lacking[0].name}; {_AGAIN}")
+        size = sum(path.stat().st_size for path in files)
+        if size != split.num_bytes:
+            raise UserError(
+                f"the files of {split.name} in {folder} have {size} bytes, not {int(split.num_bytes)}; {_AGAIN}"
+            )
+    return builder
 
 
-def _digest(plan: dict[str, list[Shard]], pairs: list[tuple[str, str]]) -> str:
+def _digest(shards: Sequence[str], pairs: list[tuple[str, str]]) -> str:
     """A fingerprint of all that a dataset is made from."""
-    digests = [shard.digest() for shards in plan.values() for shard in shards]
-    return hashlib.sha256(repr((digests, pairs)).encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(repr((list(shards), pairs)).encode("utf-8", "surrogateescape")).hexdigest()

@@ -135,25 +135,27 @@ def read_pair_list(path: str | os.PathLike, names: Sequence[str]) -> list[tuple[
     Raises:
         UserError: The file is missing, is no such CSV, or names a video that is not there or could be several.
     """
-    rows = csv.DictReader(_lines(path))
-    if not {"source", "driving"} <= set(rows.fieldnames or ()):
+    try:
+        rows = list(csv.DictReader(_lines(path), skipinitialspace=True))
+    except csv.Error as error:
+        raise UserError(f"{path} is no CSV file ({error})") from error
+    if not rows:
+        raise UserError(f"{path} holds no pair; expected lines of source,driving")
+    if not {"source", "driving"} <= set(rows[0]):
         raise UserError(f"{path} has no columns source and driving; expected a CSV file whose first line names them")
     by_stem: dict[str, list[str]] = {}
     for name in names:
         by_stem.setdefault(os.path.splitext(name)[0], []).append(name)
     known = set(names)
 
-    def find(name: str | None) -> str:
+    def find(name: str | None, line: int) -> str:
         candidates = [name] if name in known else by_stem.get(name or "", [])
         if len(candidates) != 1:
             found = f"could be {' or '.join(candidates)}" if candidates else "is no video of the test split"
-            raise UserError(f"{path}, line {rows.line_num}: '{name}' {found}; expected a video's file name")
+            raise UserError(f"{path}, line {line}: '{name}' {found}; expected a video's file name")
         return candidates[0]
 
-    pairs = [(find(row["source"]), find(row["driving"])) for row in rows]
-    if not pairs:
-        raise UserError(f"{path} holds no pair; expected lines of source,driving")
-    return pairs
+    return [(find(row["source"], line), find(row["driving"], line)) for line, row in enumerate(rows, 2)]
 
 
 def _lines(path: str | os.PathLike) -> Iterator[str]:

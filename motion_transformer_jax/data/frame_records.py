@@ -52,13 +52,16 @@ def encoded_frames(clip: Clip, frame_format: FrameFormat, warn: Callable[[str], 
         warn: Takes one line where frames were broken or missing, or the file ends early.
 
     Raises:
-        UserError: As `read_frames`, and where the crop's box is not inside a frame.
+        UserError: As `read_frames`, where the crop's box is not inside a frame, and where a list names the frames of a
+            file by other than numbers.
     """
     if clip.path.is_dir():
         yield from _folder_frames(clip, frame_format, warn)
         return
-    for image in read_frames(clip.path, warn=warn):
-        yield _encode(_fit(image, frame_format), frame_format.encoding)
+    wanted = _numbers(clip)
+    for index, image in enumerate(read_frames(clip.path, warn=warn)):
+        if wanted is None or index in wanted:
+            yield _encode(_fit(image, frame_format), frame_format.encoding)
 
 
 def clip_fps(clip: Clip) -> float:
@@ -76,6 +79,18 @@ def decode_frame(encoded: bytes) -> np.ndarray:
         return pyspng.load(encoded)  # in half of Pillow's time
     with Image.open(io.BytesIO(encoded), formats=_KEPT_FORMATS) as image:
         return np.asarray(image)
+
+
+def _numbers(clip: Clip) -> set[int] | None:
+    """Which frames of a file count: lists name them as the images that the file would be unpacked to, `00007.png`."""
+    if clip.frames is None:
+        return None
+    stems = [Path(name).stem for name in clip.frames]
+    if not all(stem.isascii() and stem.isdecimal() for stem in stems):
+        raise UserError(
+            f"{clip.path} is one file, of which a list names frames such as {clip.frames[0]}; expected numbers"
+        )
+    return {int(stem) for stem in stems}
 
 
 def _folder_frames(clip: Clip, frame_format: FrameFormat, warn: Callable[[str], None]) -> Iterator[bytes]:
@@ -104,7 +119,9 @@ def _kept(file: Path, frame_format: FrameFormat) -> bytes | None:
             fits = image.size == (frame_format.size,) * 2 and image.mode == "RGB"
             if not fits or image.has_transparency_data or image.getexif().get(_EXIF_ORIENTATION, 1) != 1:
                 return None
-            image.load()  # a damaged one raises
+        decoded = decode_frame(encoded)
+        if decoded.dtype != np.uint8 or decoded.shape != (frame_format.size, frame_format.size, 3):  # 16 bits a channel
+            return None
     except Exception:  # Pillow's decoders raise nearly anything; `read_image` will tell what is wrong
         return None
     return encoded

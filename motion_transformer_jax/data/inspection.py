@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from motion_transformer_jax.data.augment import Augmentation, augment_pair
+from motion_transformer_jax.data.builders import open_dataset
 from motion_transformer_jax.data.pairs import PairSource
-from motion_transformer_jax.data.prepared_videos import PreparedVideos, open_dataset
+from motion_transformer_jax.data.prepared_videos import PreparedVideos
 from motion_transformer_jax.viz.sheet import contact_sheet
 
 _COLUMNS = ("split", "videos", "identities", "frames", "frames a video", "fps", "size", "MiB")
@@ -49,10 +50,17 @@ def describe_dataset(folder: str | os.PathLike) -> str:
     lines = [f"{folder}", "", *lines, "", "frames a video: least / median / most"]
     train, test = ({video["identity"] for video in videos[split]} for split in ("train", "test"))
     if train & test:
-        lines.append(f"Note: {len(train & test)} identities are in both splits, such as {min(train & test)}")
+        lines.append(
+            f"Note: {len(train & test)} identities are in both splits, such as {_printable(min(train & test))}"
+        )
     if pairs := builder.info.metadata["pairs"]:
         lines.append(f"pairs to animate: {len(pairs)}")
     return "\n".join(lines)
+
+
+def _printable(name: str) -> str:
+    """A file's name, which need not be text."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def draw_pairs(

@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow_datasets as tfds
 
-from motion_transformer_jax.data.builders import MotionVideos
+from motion_transformer_jax.data.builders import MotionVideos, open_dataset
 from motion_transformer_jax.data.frame_records import decode_frame
 from motion_transformer_jax.errors import UserError
 
 _INFO = "dataset_info.json"
-_AGAIN = "prepare it again with `motrans prepare`"
 
 
 class PreparedVideos:
@@ -43,9 +42,6 @@ class PreparedVideos:
         videos = metadata["videos"][split]
         self.names = [video["name"] for video in videos]
         self.pairs = [tuple(pair) for pair in metadata["pairs"]] if split == "test" else []
-        lacking = [path for path in builder.info.splits[split].filepaths if not os.path.isfile(path)]
-        if lacking:
-            raise UserError(f"{folder} lacks {lacking[0]}; {_AGAIN}")
         self._first = np.array([video["first"] for video in videos])
         self._num_frames = np.array([video["frames"] for video in videos])
         self._frames = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
@@ -89,24 +85,3 @@ def require_prepared(folder: str | os.PathLike) -> Path:
     if found is None:
         raise UserError(f"{folder} holds no prepared dataset; expected what `motrans prepare` had as --out")
     return found
-
-
-def open_dataset(folder: str | os.PathLike) -> tfds.core.DatasetBuilder:
-    """The TFDS builder of a prepared dataset.
-
-    Raises:
-      UserError: it is of another version than this program writes, damaged, or no dataset of videos.
-    """
-    try:
-        builder = tfds.builder_from_directory(folder)
-        videos = dict(builder.info.metadata).get("videos")
-    except Exception as error:  # TFDS raises nearly anything on a damaged folder
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{folder} cannot be read as a prepared dataset ({reason}); {_AGAIN}") from error
-    if builder.name != MotionVideos.name or not videos:
-        raise UserError(f"{folder} holds the dataset {builder.name}, not videos prepared by `motrans prepare`")
-    if builder.version.major != MotionVideos.VERSION.major:
-        raise UserError(
-            f"{folder} was prepared in version {builder.version}, this program reads {MotionVideos.VERSION}; {_AGAIN}"
-        )
-    return builder

@@ -100,7 +100,7 @@ def read_frames(
 def list_videos(folder: str | Path) -> list[Path]:
     """Lists the videos in a folder: files, film strips and folders of frames, in natural order.
 
-    Hidden files, and images that are no strips, are left out.
+    Hidden files, and images that are no strips, are left out; damaged and empty videos are not.
 
     Raises:
         UserError: There is no such folder.
@@ -191,21 +191,12 @@ def _strip_length(height: int, width: int) -> int:
 
 def _is_video(path: Path) -> bool:
     if path.is_dir():
-        return _holds_image(path)
+        return True
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         return path.suffix.lower() in VIDEO_SUFFIXES
     try:
         return _strip_length(*image_size(path)) >= 2
-    except UserError:
-        return False
-
-
-def _holds_image(folder: Path) -> bool:
-    try:
-        with os.scandir(folder) as entries:  # not `list_frames`, which takes long where there are millions
-            names = (entry.name for entry in entries if not entry.name.startswith("."))
-            return any(os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES for name in names)
-    except OSError:  # whoever reads it will say so
+    except UserError:  # a damaged strip; whoever reads it will say so
         return True
 
 

@@ -92,9 +92,8 @@ def adjust_in_order(
         return [function(image, amounts[number]) for image in planes]
 
     branches = [functools.partial(adjust_all, _FUNCTIONS[name], number) for number, name in enumerate(adjustments)]
-    if (
-        len(branches) == 1
-    ):  # a choice that is none would be fused with what is around it, and take thrice as long on CPUs
+    if len(branches) == 1:
+        # A choice that is none would be fused with what is around it, and take three times as long on CPUs.
         branches.append(lambda planes: planes)
     planes = [_to_planes(image) for image in frames]
     for place in range(len(adjustments)):

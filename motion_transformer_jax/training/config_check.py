@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from motion_transformer_jax.data.augment import Augmentation
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.animation_model import ESTIMATORS
 from motion_transformer_jax.models.backbone import BACKBONES
@@ -86,11 +87,6 @@ AT_LEAST = {
     "data.puppet_identities": 8,  # a quarter of them are for testing, and one moves another
     "data.puppet_clips": 1,
     "data.puppet_frames": 2,
-    "augmentation.rotation_degrees": 0,
-    "augmentation.brightness": 0,
-    "augmentation.contrast": 0,
-    "augmentation.saturation": 0,
-    "augmentation.hue": 0,
     "train.batch_size": 1,
     "train.num_epochs": 1,
     "train.num_steps": 0,
@@ -101,7 +97,6 @@ AT_LEAST = {
     "train.checkpoint_every_steps": 1,
     "train.keep_last": 1,
 }
-AT_MOST = {"augmentation.rotation_degrees": 180, "augmentation.hue": 0.5}
 BELOW_ONE = ("optimizer.b1", "optimizer.b2", "optimizer.ema_decay")  # and not negative
 VGG_TAPS = 5  # relu1_1 ... relu5_1; each is taken after one more halving of the image
 
@@ -144,9 +139,6 @@ def _check_values(config) -> Iterator[str]:
         value = _get(config, field)
         if not least <= value < float("inf"):
             yield f"{field}={value} is out of range; expected a finite number, {least} or more"
-    for field, most in AT_MOST.items():
-        if _get(config, field) > most:
-            yield f"{field}={_get(config, field)} is out of range; expected {most} or less"
 
 
 def _check_systems(config) -> Iterator[str]:
@@ -197,12 +189,10 @@ def _check_optimizer(config) -> Iterator[str]:
 
 
 def _check_augmentation(config) -> Iterator[str]:
-    ratio, size = config.augmentation.resize_ratio, config.model.image_size
-    if not (are_numbers(ratio) and len(ratio) == 2 and 1 <= size * ratio[0] <= size * ratio[1] <= 10 * size):
-        yield (
-            f"augmentation.resize_ratio={ratio} is not a smallest and a largest factor of model.image_size={size}; "
-            "expected a tuple such as (0.9, 1.1), which leaves a pixel at least and is 10 at most"
-        )
+    try:
+        Augmentation(**config.augmentation)
+    except UserError as error:
+        yield str(error)
 
 
 def _check_files(config) -> Iterator[str]:

@@ -82,9 +82,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
         ):
             stopping = False
             while step < total_steps and not stopping:
-                batch = next(data.pairs)
                 with jax.transfer_guard("disallow"):  # nothing crosses between host and devices unasked
-                    state, metrics = train_step(state, batch)
+                    state, metrics = train_step(state, next(data.pairs))
                     step += 1
                     window.add(step, metrics)
                 progress.advance(metrics["total"])

@@ -15,6 +15,7 @@ from motion_transformer_jax.data.augment import (
     sampling_grid,
     uncropped,
 )
+from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.ops.grid_sample import grid_sample
 
 FLIPS = {"horizontal_flip": True, "time_flip": True}
@@ -193,3 +194,12 @@ def test_rotations_and_crops_are_uniform():
 def test_sizes_are_whole_pixels():
     positions = uncropped(20, jnp.array([0.949, 1.0, 1.05, 1.099]), jnp.zeros(4))
     np.testing.assert_allclose(20 / (positions[:, 10] - positions[:, 9]), [18, 20, 21, 21], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("hue", 7.0), ("rotation_degrees", -1.0), ("contrast", float("nan")), ("resize_ratio", (0.0, 0.1))],
+)
+def test_values_out_of_range_are_refused(field, value):
+    with pytest.raises(UserError, match=f"augmentation.{field}=.* expected"):
+        Augmentation(**{field: value})

@@ -3,13 +3,15 @@ import json
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from corpora import frame, write_corpus, write_frames, write_strip
 
-from motion_transformer_jax.data import builders
+from motion_transformer_jax.data import builders, shards
 from motion_transformer_jax.data.builders import MotionVideos, Preparation, prepare_dataset
 from motion_transformer_jax.data.frame_records import FrameFormat
 from motion_transformer_jax.errors import UserError
@@ -85,7 +87,7 @@ def test_a_second_run_finds_the_dataset_and_another_is_refused(tmp_path, source)
 def test_an_interrupted_run_goes_on_from_its_finished_shards(tmp_path, source, monkeypatch):
     monkeypatch.setattr(builders, "_CLIPS_PER_SHARD", 8)
     whole = prepare_dataset("folder", tmp_path / "whole", preparation(source))
-    original, written = builders.write_locally, []
+    original, written = shards.write_locally, []
 
     def interrupted(shards, jobs):
         for count, shard in enumerate(original(shards, jobs)):
@@ -93,26 +95,41 @@ def test_an_interrupted_run_goes_on_from_its_finished_shards(tmp_path, source, m
                 raise KeyboardInterrupt
             yield shard
 
-    monkeypatch.setattr(builders, "write_locally", interrupted)
+    monkeypatch.setattr(shards, "write_locally", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare_dataset("folder", tmp_path / "out", preparation(source))
     folder = tmp_path / "out" / "motion_videos" / "folder"
     (folder / "1.0.0.shards" / ".left-by-a-kill.rec").touch()
-    assert not (folder / "1.0.0").exists() and not list(folder.glob("incomplete*"))
+    assert not (folder / "1.0.0").exists()
 
     def counted(shards, jobs):
         for shard in original(shards, jobs):
             written.append(shard.path.name)
             yield shard
 
-    monkeypatch.setattr(builders, "write_locally", counted)
+    monkeypatch.setattr(shards, "write_locally", counted)
     prepare_dataset("folder", tmp_path / "out", preparation(source))
     assert len(written) == 1
     for name in ("metadata.json", "dataset_info.json"):
         assert (folder / "1.0.0" / name).read_bytes() == (whole / name).read_bytes()
     frames = tfds.builder_from_directory(folder / "1.0.0").as_data_source("train")
     assert [(frame["video"], frame["frame"]) for frame in frames] == [(v, t) for v in range(20) for t in range(3)]
-    assert sorted(path.name for path in folder.iterdir()) == ["1.0.0"]
+    assert sorted(path.name for path in folder.iterdir()) == ["1.0.0", "1.0.0.lock"]
+    assert not list((folder / "1.0.0").glob("*array_record*.json"))
+
+
+def test_an_unfinished_run_is_not_replaced_by_one_with_other_settings(tmp_path, source, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(builders, "write_report", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            prepare_dataset("folder", tmp_path / "out", preparation(source))
+    other = Preparation(source=source, frame_format=FrameFormat(16))
+    with pytest.raises(
+        UserError, match=r"1\.0\.0\.shards holds a preparation that was begun with .*size=8.*, not .*16"
+    ):
+        prepare_dataset("folder", tmp_path / "out", other)
+    monkeypatch.setattr(shards, "write_shard", lambda _: pytest.fail("written again"))
+    prepare_dataset("folder", tmp_path / "out", preparation(source))
 
 
 def test_a_disk_that_is_full_at_the_end_loses_no_shard(tmp_path, source, monkeypatch):
@@ -123,27 +140,31 @@ def test_a_disk_that_is_full_at_the_end_loses_no_shard(tmp_path, source, monkeyp
         patch.setattr(tfds.core.DatasetInfo, "write_to_directory", full)
         with pytest.raises(UserError, match=r"cannot write .*No space left on device"):
             prepare_dataset("folder", tmp_path / "out", preparation(source))
-    monkeypatch.setattr(builders, "write_locally", lambda shards, jobs: iter(shards and pytest.fail("written again")))
+    monkeypatch.setattr(shards, "write_shard", lambda _: pytest.fail("written again"))
     prepare_dataset("folder", tmp_path / "out", preparation(source))
 
 
 def test_bad_videos_are_reported_and_too_many_refused(tmp_path, source, caplog):
     (source / "train" / "bad.mp4").write_bytes(b"no video")
     (source / "train" / "empty.gif").touch()
+    (source / "train" / "emptied").mkdir()
+    (source / "train" / "strip.png").write_bytes(b"no strip")
     write_frames(source / "train" / "part", 1)
     (source / "train" / "part" / "00001.png").write_bytes(b"no image")
     with pytest.raises(
-        UserError, match=r"2 of 25 videos cannot be used, more than --max-bad 1 % allows; .*folder-report"
+        UserError, match=r"4 of 27 videos cannot be used, more than --max-bad 1 % allows; .*folder-report"
     ):
         prepare_dataset("folder", tmp_path / "out", preparation(source))
-    folder = prepare_dataset("folder", tmp_path / "out", preparation(source, max_bad=0.08))
+    folder = prepare_dataset("folder", tmp_path / "out", preparation(source, max_bad=0.15))
     report = (tmp_path / "out" / "folder-report.txt").read_text().splitlines()
     assert [line.split(":")[0] for line in report] == [
         "skipped train/bad.mp4",
+        "skipped train/emptied",
         "skipped train/empty.gif",
+        "skipped train/strip.png",
         "used in part train/part",
     ]
-    assert "2 of 25 videos skipped, 1 used in part; " in caplog.text
+    assert "4 of 27 videos skipped, 1 used in part; " in caplog.text
     videos = tfds.builder_from_directory(folder).info.metadata["videos"]["train"]
     assert len(videos) == 21 and videos[-1]["name"] == "part" and videos[-1]["frames"] == 2
 
@@ -160,7 +181,7 @@ def test_odd_names_come_through(tmp_path, source):
 
 def test_a_split_without_usable_videos_is_refused(tmp_path, source):
     for path in (source / "test").iterdir():
-        path.write_bytes(b"x")
+        path.unlink()
     with pytest.raises(UserError, match="test holds no video"):
         prepare_dataset("folder", tmp_path / "out", preparation(source, max_bad=1))
     (source / "test" / "v.mp4").touch()
@@ -181,13 +202,66 @@ def test_pairs_are_kept_but_for_bad_videos(tmp_path, source):
 
 
 def test_two_preparations_do_not_write_into_one_folder(tmp_path, source):
-    folder = tmp_path / "out" / "motion_videos" / "folder" / "1.0.0.shards"
+    folder = tmp_path / "out" / "motion_videos" / "folder"
     folder.mkdir(parents=True)
-    with open(folder / "lock", "w") as lock:
+    with open(folder / "1.0.0.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(UserError, match="another preparation is writing into"):
             prepare_dataset("folder", tmp_path / "out", preparation(source))
     prepare_dataset("folder", tmp_path / "out", preparation(source))
+
+
+def test_a_killed_run_takes_its_processes_along(tmp_path):
+    """Killed without a chance to clean up, in the middle of its work."""
+    source = write_corpus(tmp_path / "source", train=64, test=1, num_frames=24, size=64)
+    command = [sys.executable, "-m", "motion_transformer_jax.prepare", "--dataset", "folder", "--size", "60", "--jobs"]
+    main = subprocess.Popen([*command, "2", "--source", str(source), "--out", str(tmp_path / "out")])
+    work_folder = tmp_path / "out" / "motion_videos" / "folder" / "1.0.0.shards"
+    deadline = time.monotonic() + 60
+    while not list(work_folder.glob(".*array_record*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    children = Path(f"/proc/{main.pid}/task/{main.pid}/children").read_text().split()
+    assert len(children) >= 2
+    main.kill()
+    main.wait()
+    while any(is_running(child) for child in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(is_running(child) for child in children)
+    folder = prepare_dataset("folder", tmp_path / "out", Preparation(source=source, frame_format=FrameFormat(60)))
+    assert tfds.builder_from_directory(folder).info.splits["train"].num_examples == 64 * 24
+
+
+def is_running(process):
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_frames_that_are_mended_are_read_again(tmp_path, source):
+    video = source / "test" / "v"
+    write_frames(video, 9)
+    good = (video / "00001.png").read_bytes()
+    (video / "00001.png").write_bytes(b"no image")
+    (source / "test" / "bad.mp4").touch()
+    with pytest.raises(UserError, match="1 of 24 videos"):
+        prepare_dataset("folder", tmp_path / "out", preparation(source))
+    (video / "00001.png").write_bytes(good)
+    folder = prepare_dataset("folder", tmp_path / "out", preparation(source, max_bad=1))
+    videos = tfds.builder_from_directory(folder).info.metadata["videos"]["test"]
+    assert next(row["frames"] for row in videos if row["name"] == "v") == 3
+
+
+def test_a_damaged_dataset_is_not_taken_for_finished(tmp_path, source):
+    folder = prepare_dataset("folder", tmp_path / "out", preparation(source))
+    (folder / "dataset_info.json").write_text("{")
+    with pytest.raises(UserError, match=r"cannot be read as a prepared dataset .* remove it, and prepare it again"):
+        prepare_dataset("folder", tmp_path / "out", preparation(source))
+
+
+def test_an_undecodable_folder_is_one_line(tmp_path, source):
+    with pytest.raises(UserError, match="is not UTF-8"):
+        prepare_dataset("folder", tmp_path / os.fsdecode(b"out\xe9"), preparation(source))
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, source):

@@ -59,7 +59,7 @@ def test_bad_lists_are_refused(tmp_path, text, message):
 
 def test_pairs_are_read_with_and_without_endings(tmp_path):
     path = tmp_path / "pairs.csv"
-    path.write_text('distance,source,driving,frame\n3.5,a#1.mp4,"b,1",0\n1,b,a#1,2\n')
+    path.write_text('distance, source, driving, frame\n3.5,a#1.mp4,"b,1",0\n1,b,a#1,2\n')
     assert read_pair_list(path, ["a#1.mp4", "b,1.gif", "b.mp4"]) == [("a#1.mp4", "b,1.gif"), ("b.mp4", "a#1.mp4")]
 
 
@@ -71,6 +71,7 @@ def test_pairs_are_read_with_and_without_endings(tmp_path):
         ("source,driving\nx,y\n", "line 2: 'x' is no video of the test split"),
         ("source,driving\nd.mp4,d\n", "line 2: 'd' could be d.mp4 or d.gif; expected a video's file name"),
         ("source,driving\nd.mp4\n", "line 2: 'None' is no video"),
+        ("source,driving\n" + "x" * 200_000 + ",y\n", "is no CSV file"),
     ],
 )
 def test_bad_pairs_are_refused(tmp_path, text, message):

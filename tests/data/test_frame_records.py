@@ -1,4 +1,6 @@
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -25,7 +27,18 @@ def test_files_of_the_right_size_keep_their_bytes(tmp_path, ending):
     assert [len(decode_frame(b)) for b in read(Clip(tmp_path / "v"), FrameFormat(4))] == [4, 4, 4]
 
 
-@pytest.mark.parametrize("change", ["grey", "alpha", "sideways", "bmp", "other size"])
+def write_deep_png(path, image):
+    """uint16 [H, W, 3]; Pillow reads such files, but writes none."""
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in image)
+    header = struct.pack(">IIBBBBB", image.shape[1], image.shape[0], 16, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    packed = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+
+
+@pytest.mark.parametrize("change", ["grey", "alpha", "sideways", "bmp", "16 bits", "other size"])
 def test_files_that_are_not_plain_are_encoded_anew(tmp_path, change):
     write_frames(tmp_path / "v", 1, num_frames=2)
     file = tmp_path / "v" / "00001.png"
@@ -44,6 +57,8 @@ def test_files_that_are_not_plain_are_encoded_anew(tmp_path, change):
         file.unlink()
         file = file.with_suffix(".bmp")
     image.save(file, **options)
+    if change == "16 bits":
+        write_deep_png(file, np.asarray(image, np.uint16) * 257)
     second = read(Clip(tmp_path / "v"), FrameFormat(8))[1]
     assert second != file.read_bytes()
     assert Image.open(io.BytesIO(second)).format == "PNG"
@@ -89,6 +104,14 @@ def test_broken_frames_are_left_out_and_told(tmp_path):
     assert len(told) == 1 and "2 broken frames skipped" in told[0]
     with pytest.raises(UserError, match=r"00009\.png"):
         read(Clip(tmp_path / "v", ("00009.png",)), FrameFormat(8))
+
+
+def test_lists_number_the_frames_of_files(tmp_path):
+    write_strip(tmp_path / "s.png", 2, num_frames=5)
+    frames = read(Clip(tmp_path / "s.png", ("00004.png", "00001.png")), FrameFormat(8))
+    assert [decode_frame(f)[0, 0, 1] for f in frames] == [10, 40]
+    with pytest.raises(UserError, match=r"s\.png is one file, of which a list names frames such as first\.png"):
+        read(Clip(tmp_path / "s.png", ("first.png",)), FrameFormat(8))
 
 
 def test_strips_are_cut(tmp_path):

@@ -2,6 +2,8 @@ import io
 import json
 import pickle
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,10 +11,10 @@ from corpora import frame, write_corpus, write_strip
 from PIL import Image
 
 from motion_transformer_jax.data import shards
-from motion_transformer_jax.data.builders import Preparation, prepare_dataset
+from motion_transformer_jax.data.builders import Preparation, open_dataset, prepare_dataset
 from motion_transformer_jax.data.frame_records import FrameFormat
 from motion_transformer_jax.data.pairs import PairBatches, PairSource, create_videos
-from motion_transformer_jax.data.prepared_videos import PreparedVideos, find_prepared, open_dataset, require_prepared
+from motion_transformer_jax.data.prepared_videos import PreparedVideos, find_prepared, require_prepared
 from motion_transformer_jax.errors import UserError
 
 
@@ -84,6 +86,16 @@ def test_a_large_corpus_is_sampled_without_reading_the_rest(tmp_path, monkeypatc
     np.testing.assert_array_equal(next(reader)["driving"][3], frame(1, 2))
     reader.close()
     assert 1 <= opened(videos) < 256
+    code = (
+        "import resource, sys\n"
+        "from motion_transformer_jax.data.pairs import PairBatches, PairSource, create_videos\n"
+        "videos = create_videos('train', kind='folder', folder=sys.argv[1], image_size=8)\n"
+        "next(PairBatches(PairSource(videos, repeats=100), batch_size=64, seed=0))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert int(done.stdout) < 2**20  # KiB: a GiB
 
 
 def opened(videos):
@@ -123,9 +135,7 @@ def test_another_version_is_refused(out, tmp_path):
     shutil.copytree(find_prepared(out), old)
     info = json.loads((old / "dataset_info.json").read_text())
     (old / "dataset_info.json").write_text(json.dumps({**info, "version": "0.3.0"}))
-    with pytest.raises(
-        UserError, match=r"was prepared in version 0\.3\.0, this program reads 1\.0\.0; prepare it again"
-    ):
+    with pytest.raises(UserError, match=r"was prepared in version 0\.3\.0, this program reads 1\.0\.0; remove it, and"):
         open_dataset(find_prepared(tmp_path))
 
 
@@ -141,4 +151,12 @@ def test_a_missing_shard_is_one_line(out, tmp_path):
     shutil.copytree(find_prepared(out), tmp_path / "d")
     next((tmp_path / "d").glob("*train*00001-of*")).unlink()
     with pytest.raises(UserError, match=r"lacks .*motion_videos-train\.array_record-00001-of-00002"):
+        PreparedVideos(tmp_path / "d", split="train", size=8)
+
+
+def test_a_truncated_shard_is_one_line(out, tmp_path):
+    shutil.copytree(find_prepared(out), tmp_path / "d")
+    shard = next((tmp_path / "d").glob("*train*00001-of*"))
+    shard.write_bytes(shard.read_bytes()[:-5000])
+    with pytest.raises(UserError, match=r"the files of train in .* have \d+ bytes, not \d+; remove it, and prepare"):
         PreparedVideos(tmp_path / "d", split="train", size=8)

@@ -1,5 +1,7 @@
+import concurrent.futures
 import dataclasses
 import multiprocessing
+import os
 import subprocess
 import sys
 
@@ -16,6 +18,7 @@ from motion_transformer_jax.data.shards import (
     read_contents,
     write_locally,
     write_shard,
+    write_shards,
     write_with_beam,
 )
 from motion_transformer_jax.errors import UserError
@@ -71,6 +74,38 @@ def test_a_finished_shard_is_left_alone_until_what_it_was_made_from_changes(tmp_
         assert read_contents(changed) is None
     write_strip(clips[0], 1, num_frames=2)
     assert read_contents(shard) is None
+
+
+def test_a_video_that_changes_while_it_is_read_is_not_finished(tmp_path, clips, monkeypatch):
+    original = shards_module.clip_fps
+
+    def clip_fps(clip):
+        write_strip(clips[0], 1, num_frames=5)
+        return original(clip)
+
+    shard = shard_of(tmp_path, clips)
+    with monkeypatch.context() as patch:
+        patch.setattr(shards_module, "clip_fps", clip_fps)
+        with pytest.raises(UserError, match=r"1 shards such as .*00001 are not as they should be: videos changed"):
+            write_shards([shard])
+    write_shards([shard])
+    assert read_contents(shard).videos[0]["frames"] == 5
+
+
+def test_names_too_long_for_a_file_are_missing_videos(tmp_path, clips):
+    shard = shard_of(tmp_path, [tmp_path / ("x" * 300), clips[0]])
+    write_shard(shard)
+    assert [video["name"] for video in read_contents(shard).videos] == ["a#0.png"]
+
+
+def test_a_killed_process_is_one_line(tmp_path, clips, monkeypatch):
+    class BrokenPool(concurrent.futures.ProcessPoolExecutor):
+        def submit(self, *_):
+            return super().submit(os._exit, 1)
+
+    monkeypatch.setattr(concurrent.futures, "ProcessPoolExecutor", BrokenPool)
+    with pytest.raises(UserError, match=r"a process was killed, perhaps for want of memory; .* with fewer --jobs"):
+        list(write_locally([shard_of(tmp_path, clips, f"{i}.rec") for i in range(2)], 2))
 
 
 def test_a_shard_without_its_file_or_with_a_damaged_sidecar_is_not_finished(tmp_path, clips):
