@@ -1,12 +1,18 @@
 """Shared set-up of the tests: eight simulated CPU devices, a compilation cache, golden files."""
 
+import gc
 import os
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Tests compile far longer than they compute: LLVM need not optimise (a training step compiles in half the time).
+# Most tests compile far longer than they compute: XLA's older emitters and no optimisation compile a training step in a
+# third of the time. Tests marked `optimized` get level 1 (below). Processes that tests start inherit all this.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8 --xla_backend_optimization_level=1"
+    os.environ.get("XLA_FLAGS", "")
+    + " --xla_force_host_platform_device_count=8"
+    + " --xla_backend_optimization_level=1"
+    + " --xla_cpu_use_fusion_emitters=false"
 )
 
 import jax
@@ -15,8 +21,16 @@ import pytest
 
 GOLDEN = Path(__file__).parent / "golden"
 
+# Tracing makes many objects and hardly any garbage: to look for it took a tenth of the time.
+gc.set_threshold(100_000, 20, 50)
 jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parent.parent / ".cache" / "jax"))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Ahead of the fixtures, which compile the most."""
+    jax.config.update("jax_disable_most_optimizations", item.get_closest_marker("optimized") is None)
 
 
 def pytest_collection_modifyitems(items):

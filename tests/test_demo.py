@@ -1,16 +1,21 @@
 import json
 
 import av
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 from motion_transformer_jax import demo
 from motion_transformer_jax.cli import run_command
+from motion_transformer_jax.training import loop
+from motion_transformer_jax.training.parallel import create_mesh
 
 
 @pytest.mark.slow
-def test_the_demo_writes_all_it_promises_and_goes_on_where_it_stopped(tmp_path, capsys):
+def test_the_demo_writes_all_it_promises_and_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(demo, "EVALUATION_PAIRS", 2 * demo.EVALUATION_BATCH)
+    monkeypatch.setattr(loop, "create_mesh", lambda: create_mesh(jax.devices()[:1]))
     out = tmp_path / "demo"
     argv = ["--out", str(out), "--variant", "debug", "--config.data.puppet_frames=6", "--config.train.num_steps"]
     assert run_command(demo.main, [*argv[:-1], f"{argv[-1]}=2"]) == 0

@@ -95,7 +95,9 @@ class AnimationModel(nn.Module):
 
     def __call__(self, source: jax.Array, driving: jax.Array) -> Generation:
         """Reconstructs the driving frame from the source frame, both [B, H, W, 3] in [0, 1]."""
-        source_motion, driving_motion = self.estimate(source), self.estimate(driving)
+        source_motion = self.estimate(source)
+        # One estimate makes all parameters; tracing another one would take as long again.
+        driving_motion = source_motion if self.is_initializing() else self.estimate(driving)
         if self.is_initializing() and self.disentangler is not None:
             self.disentangle(source_motion, driving_motion)
         return self.render(source, driving, source_motion, driving_motion)

@@ -77,6 +77,7 @@ def test_every_layer_of_the_official_estimator(golden):
     np.testing.assert_allclose(motion.affine, official["jacobian"], atol=1e-5)
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize("name", VARIANTS)
 def test_official_variant(golden, name):
     official = golden("motion_transformer")
@@ -85,6 +86,7 @@ def test_official_variant(golden, name):
     np.testing.assert_allclose(motion.affine, official[f"{name}__jacobian"], atol=1e-5)
 
 
+@pytest.mark.optimized
 def test_official_ted_talks_size(golden):
     official = golden("motion_transformer")
     motion = estimate(ted384.get_config(), official["images384"])

@@ -12,11 +12,11 @@ from motion_transformer_jax.training.parallel import create_mesh, replicate, sha
 from motion_transformer_jax.training.state import create_train_state
 from motion_transformer_jax.training.step import create_train_step
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
 
 def train(num_devices: int, num_steps: int = 3):
-    """Three steps of the same global batches on so many devices: losses and the final state.
+    """Three steps of the same global batches on so many devices: losses, the first and the final state.
 
     In float64: in float32 rounding grows within three steps of Adam beyond any useful tolerance.
     """
@@ -29,7 +29,8 @@ def _train(num_devices: int, num_steps: int):
     mesh = create_mesh(jax.devices()[:num_devices])
     optimizer = create_configured_optimizer(config, milestone_steps=())
     wide = functools.partial(jax.tree.map, lambda x: x.astype(np.float64) if x.dtype == np.float32 else x)
-    state = replicate(wide(create_train_state(config, optimizer)), mesh)
+    start = jax.device_get(wide(create_train_state(config, optimizer)))
+    state = replicate(start, mesh)
     step = create_train_step(config, optimizer, mesh, wide(random_vgg19(0, num_taps=2)))
     videos = PuppetVideos(
         split="train", num_identities=8, clips_per_identity=1, num_frames=num_steps + 1, size=config.model.image_size
@@ -42,7 +43,7 @@ def _train(num_devices: int, num_steps: int):
         }
         state, metrics = step(state, shard_batch(batch, mesh))
         totals.append(float(metrics["total"]))
-    return totals, jax.device_get(state)
+    return totals, start, jax.device_get(state)
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +52,8 @@ def one_device():
 
 
 def test_eight_devices_equal_one(one_device):
-    totals, state = one_device
-    totals8, state8 = train(8)
+    totals, _, state = one_device
+    totals8, _, state8 = train(8)
     np.testing.assert_allclose(totals8, totals, rtol=1e-5)
     assert state8.step == state.step == 3
     for a, b in zip(jax.tree.leaves(state8.params), jax.tree.leaves(state.params), strict=True):
@@ -61,9 +62,7 @@ def test_eight_devices_equal_one(one_device):
 
 
 def test_training_moves_every_part(one_device):
-    _, state = one_device
-    config = taichi256.get_config("debug")
-    start = create_train_state(config, create_configured_optimizer(config, milestone_steps=()))
+    _, start, state = one_device
     for part, tree in state.params.items():
         moved = [np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (tree, start.params[part])), strict=True)]
         assert max(moved) > 1e-5, part

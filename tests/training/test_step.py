@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flax import traverse_util
 from parity import abstract_variables, rule_tensor, rule_variables
+from tiny_model import random_variables
 
 from motion_transformer_jax.configs import taichi256, vox256
 from motion_transformer_jax.models import token_transformer
@@ -171,7 +172,10 @@ RUNS = {
 }
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.slow) for name in RUNS])
+LONG = [pytest.mark.slow, pytest.mark.optimized]
+
+
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=LONG) for name in RUNS])
 def float64_run(request, golden):
     official = golden(request.param)
     with jax.enable_x64(True):
@@ -250,11 +254,12 @@ def test_frames_at_once_leave_the_statistics_of_frames_in_turn():
     config = vox256.get_config("debug")
     model = create_animation_model(config, train=True)
     frames = jax.random.uniform(jax.random.key(0), (3, 2, 32, 32, 3))
-    variables = create_animation_model(config).init(jax.random.key(1), frames[0], frames[1])
-    motions, at_once = estimate_frames(model, variables, frames)
+    variables = random_variables(config)
+    motions, at_once = jax.jit(lambda v: estimate_frames(model, v, frames))(variables)
+    estimate = jax.jit(lambda v, frame: model.apply(v, frame, method="estimate", mutable=["batch_stats"]))
     in_turn = dict(variables)
     for frame, motion in zip(frames, motions, strict=True):
-        alone, updated = model.apply(in_turn, frame, method="estimate", mutable=["batch_stats"])
+        alone, updated = estimate(in_turn, frame)
         in_turn["batch_stats"] = {**in_turn["batch_stats"], **updated["batch_stats"]}
         np.testing.assert_allclose(motion.keypoints, alone.keypoints, atol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), at_once, in_turn["batch_stats"])
