@@ -21,12 +21,12 @@ from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 from motion_transformer_jax.atomic import system_errors
 from motion_transformer_jax.data.corpus import SPLITS, Clip, list_corpus, read_pair_list
 from motion_transformer_jax.data.frame_records import FrameFormat
+from motion_transformer_jax.data.shard_runners import write_shards
 from motion_transformer_jax.data.shards import (
     Shard,
     ShardContents,
     frame_features,
     read_contents,
-    write_shards,
 )
 from motion_transformer_jax.data.work_folder import working_alone, write_report
 from motion_transformer_jax.errors import UserError

@@ -11,7 +11,7 @@ import pytest
 import tensorflow_datasets as tfds
 from corpora import frame, write_corpus, write_frames, write_strip
 
-from motion_transformer_jax.data import builders, shards
+from motion_transformer_jax.data import builders, shard_runners
 from motion_transformer_jax.data.builders import MotionVideos, Preparation, prepare_dataset
 from motion_transformer_jax.data.frame_records import FrameFormat
 from motion_transformer_jax.errors import UserError
@@ -87,7 +87,7 @@ def test_a_second_run_finds_the_dataset_and_another_is_refused(tmp_path, source)
 def test_an_interrupted_run_goes_on_from_its_finished_shards(tmp_path, source, monkeypatch):
     monkeypatch.setattr(builders, "_CLIPS_PER_SHARD", 8)
     whole = prepare_dataset("folder", tmp_path / "whole", preparation(source))
-    original, written = shards.write_locally, []
+    original, written = shard_runners.write_locally, []
 
     def interrupted(shards, jobs):
         for count, shard in enumerate(original(shards, jobs)):
@@ -95,7 +95,7 @@ def test_an_interrupted_run_goes_on_from_its_finished_shards(tmp_path, source, m
                 raise KeyboardInterrupt
             yield shard
 
-    monkeypatch.setattr(shards, "write_locally", interrupted)
+    monkeypatch.setattr(shard_runners, "write_locally", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare_dataset("folder", tmp_path / "out", preparation(source))
     folder = tmp_path / "out" / "motion_videos" / "folder"
@@ -107,7 +107,7 @@ def test_an_interrupted_run_goes_on_from_its_finished_shards(tmp_path, source, m
             written.append(shard.path.name)
             yield shard
 
-    monkeypatch.setattr(shards, "write_locally", counted)
+    monkeypatch.setattr(shard_runners, "write_locally", counted)
     prepare_dataset("folder", tmp_path / "out", preparation(source))
     assert len(written) == 1
     for name in ("metadata.json", "dataset_info.json"):
@@ -128,7 +128,7 @@ def test_an_unfinished_run_is_not_replaced_by_one_with_other_settings(tmp_path, 
         UserError, match=r"1\.0\.0\.shards holds a preparation that was begun with .*size=8.*, not .*16"
     ):
         prepare_dataset("folder", tmp_path / "out", other)
-    monkeypatch.setattr(shards, "write_shard", lambda _: pytest.fail("written again"))
+    monkeypatch.setattr(shard_runners, "write_shard", lambda _: pytest.fail("written again"))
     prepare_dataset("folder", tmp_path / "out", preparation(source))
 
 
@@ -140,7 +140,7 @@ def test_a_disk_that_is_full_at_the_end_loses_no_shard(tmp_path, source, monkeyp
         patch.setattr(tfds.core.DatasetInfo, "write_to_directory", full)
         with pytest.raises(UserError, match=r"cannot write .*No space left on device"):
             prepare_dataset("folder", tmp_path / "out", preparation(source))
-    monkeypatch.setattr(shards, "write_shard", lambda _: pytest.fail("written again"))
+    monkeypatch.setattr(shard_runners, "write_shard", lambda _: pytest.fail("written again"))
     prepare_dataset("folder", tmp_path / "out", preparation(source))
 
 

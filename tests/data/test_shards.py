@@ -1,46 +1,19 @@
-import concurrent.futures
 import dataclasses
-import multiprocessing
-import os
 import subprocess
 import sys
 
 import pytest
-from array_record.python.array_record_data_source import ArrayRecordDataSource
-from corpora import frame, write_frames, write_mp4, write_strip
+from corpora import frame, records, shard_of, write_mp4, write_odd_clips, write_strip
 
 from motion_transformer_jax.data import shards as shards_module
 from motion_transformer_jax.data.corpus import Clip
 from motion_transformer_jax.data.frame_records import FrameFormat
-from motion_transformer_jax.data.shards import (
-    Shard,
-    frame_features,
-    read_contents,
-    write_locally,
-    write_shard,
-    write_shards,
-    write_with_beam,
-)
-from motion_transformer_jax.errors import UserError
-
-
-def shard_of(folder, paths, name="x.array_record-00000-of-00001"):
-    return Shard(folder / name, tuple(map(Clip, paths)), first_video=7, frame_format=FrameFormat(8))
+from motion_transformer_jax.data.shards import read_contents, write_shard
 
 
 @pytest.fixture
 def clips(tmp_path):
-    write_strip(tmp_path / "a#0.png", 1, num_frames=3)
-    (tmp_path / "bad.mp4").write_bytes(b"no video")
-    write_strip(tmp_path / "short.png", 2, num_frames=1)
-    write_frames(tmp_path / "b#0", 3, num_frames=4)
-    (tmp_path / "b#0" / "00001.png").write_bytes(b"no image")
-    return [tmp_path / name for name in ("a#0.png", "bad.mp4", "gone.gif", "short.png", "b#0")]
-
-
-def records(shard):
-    features = frame_features(8)
-    return [features.deserialize_example_np(record) for record in ArrayRecordDataSource([str(shard.path)])]
+    return write_odd_clips(tmp_path)
 
 
 def test_a_shard_holds_usable_videos_side_by_side_and_names_the_others(tmp_path, clips):
@@ -76,36 +49,10 @@ def test_a_finished_shard_is_left_alone_until_what_it_was_made_from_changes(tmp_
     assert read_contents(shard) is None
 
 
-def test_a_video_that_changes_while_it_is_read_is_not_finished(tmp_path, clips, monkeypatch):
-    original = shards_module.clip_fps
-
-    def clip_fps(clip):
-        write_strip(clips[0], 1, num_frames=5)
-        return original(clip)
-
-    shard = shard_of(tmp_path, clips)
-    with monkeypatch.context() as patch:
-        patch.setattr(shards_module, "clip_fps", clip_fps)
-        with pytest.raises(UserError, match=r"1 shards such as .*00001 are not as they should be: videos changed"):
-            write_shards([shard])
-    write_shards([shard])
-    assert read_contents(shard).videos[0]["frames"] == 5
-
-
 def test_names_too_long_for_a_file_are_missing_videos(tmp_path, clips):
     shard = shard_of(tmp_path, [tmp_path / ("x" * 300), clips[0]])
     write_shard(shard)
     assert [video["name"] for video in read_contents(shard).videos] == ["a#0.png"]
-
-
-def test_a_killed_process_is_one_line(tmp_path, clips, monkeypatch):
-    class BrokenPool(concurrent.futures.ProcessPoolExecutor):
-        def submit(self, *_):
-            return super().submit(os._exit, 1)
-
-    monkeypatch.setattr(concurrent.futures, "ProcessPoolExecutor", BrokenPool)
-    with pytest.raises(UserError, match=r"a process was killed, perhaps for want of memory; .* with fewer --jobs"):
-        list(write_locally([shard_of(tmp_path, clips, f"{i}.rec") for i in range(2)], 2))
 
 
 def test_a_shard_without_its_file_or_with_a_damaged_sidecar_is_not_finished(tmp_path, clips):
@@ -116,45 +63,6 @@ def test_a_shard_without_its_file_or_with_a_damaged_sidecar_is_not_finished(tmp_
     write_shard(shard)
     shard.path.unlink()
     assert read_contents(shard) is None
-
-
-def assert_same_records(one, other):
-    assert read_contents(one) == dataclasses.replace(read_contents(other), digest=read_contents(one).digest)
-    for a, b in zip(records(one), records(other), strict=True):
-        assert (a["video"], a["frame"]) == (b["video"], b["frame"]) and (a["image"] == b["image"]).all()
-
-
-def test_several_processes_write_the_same_records(tmp_path, clips):
-    alone, together = ([shard_of(tmp_path / f, clips[i::2], f"{i}.rec") for i in range(2)] for f in ("a", "b"))
-    for folder in ("a", "b"):
-        (tmp_path / folder).mkdir()
-    assert list(write_locally(alone, 1)) == alone
-    assert set(write_locally(together, 2)) == set(together)
-    for one, other in zip(alone, together, strict=True):
-        assert_same_records(one, other)
-    assert not multiprocessing.active_children()
-
-
-def test_beam_writes_the_same_records(tmp_path, clips):
-    (tmp_path / "beam").mkdir()
-    local, beam = shard_of(tmp_path, clips), shard_of(tmp_path / "beam", clips)
-    write_shard(local)
-    write_with_beam([beam], "DirectRunner", [])
-    assert_same_records(beam, local)
-
-
-def test_a_failing_pipeline_is_one_line(tmp_path, clips):
-    missing = shard_of(tmp_path / "no" / "folder", clips)
-    with pytest.raises(UserError, match=r"the pipeline on DirectRunner failed: .*there is no folder"):
-        write_with_beam([missing], "DirectRunner", [])
-    with pytest.raises(UserError, match="the pipeline on NoRunner failed"):
-        write_with_beam([missing], "NoRunner", [])
-
-
-def test_without_beam_its_extra_is_named(monkeypatch, tmp_path, clips):
-    monkeypatch.setitem(sys.modules, "apache_beam", None)
-    with pytest.raises(UserError, match=r"pip install 'motion_transformer_jax\[beam\]'"):
-        write_with_beam([shard_of(tmp_path, clips)], "DirectRunner", [])
 
 
 def test_a_full_disk_leaves_no_half_shard(tmp_path):
