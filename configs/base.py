@@ -70,6 +70,7 @@ def get_config() -> ConfigDict:
     )
     config.optimizer = _optimizer()
     config.data = _data()
+    config.augmentation = _augmentation()
     config.train = _train()
     config.animate = ConfigDict(
         dict(
@@ -186,7 +187,7 @@ def _optimizer() -> ConfigDict:
 def _data() -> ConfigDict:
     return ConfigDict(
         dict(
-            kind="folder",  # "folder": train/ and test/ of videos; "puppets": procedural
+            kind="folder",  # "folder": a prepared dataset, or train/ and test/ of videos; "puppets": procedural
             folder="",
             by_identity=False,  # choose an identity (name before '#'), then one of its clips
             repeats=150,  # pairs drawn from each video (or identity) in an epoch
@@ -194,6 +195,22 @@ def _data() -> ConfigDict:
             puppet_identities=64,  # in train; test has a quarter as many
             puppet_clips=4,  # for each identity
             puppet_frames=64,  # in each clip
+        )
+    )
+
+
+def _augmentation() -> ConfigDict:
+    """Both frames of a training pair alike; validation takes frames as they are."""
+    return ConfigDict(
+        dict(
+            horizontal_flip=True,  # half of the pairs that are not flipped in time
+            time_flip=True,  # half of the pairs: the later frame becomes the source
+            rotation_degrees=0.0,  # up to this either way, at most 180; 0: off
+            resize_ratio=(1.0, 1.0),  # range of the size's factor, then cropped or padded; (1.0, 1.0): off
+            brightness=0.1,  # this and the next two: factors within 1 ± this; 0: off
+            contrast=0.1,
+            saturation=0.1,
+            hue=0.1,  # up to this share of a whole turn either way, at most 0.5; 0: off
         )
     )
 

@@ -57,6 +57,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.optimizer.learning_rate_generator = 2e-4
     config.optimizer.ema_decay = 0.99
     config.data.kind = "puppets"
+    config.augmentation.update(variants.ORDER_ALONE)
     config.train.batch_size = 8
     config.train.num_steps = 1200
     config.train.log_every_steps = 20

@@ -34,5 +34,6 @@ def get_config(variant: str = "") -> ConfigDict:
     config.name = "mgif256"
     config.generator.skips = False
     config.data.repeats = 50
+    config.augmentation.update(resize_ratio=(0.9, 1.1), brightness=0.0, contrast=0.0, saturation=0.0, hue=0.5)
     config.animate.mode = "absolute"
     return variants.apply(config, variant, OFFICIAL)

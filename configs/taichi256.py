@@ -9,12 +9,13 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.configs import base, variants
 
+_OTHERS = {"data.repeats": 150, "augmentation.horizontal_flip": True}
 OFFICIAL = {
-    "fomm": {"data.repeats": 150, "train.batch_size": 30},
+    "fomm": {**_OTHERS, "train.batch_size": 30},
     # Meant to go on from a run of `fomm` (train.init_from): its keypoints stay as they are.
-    "fomm_adv": {"data.repeats": 150, "train.batch_size": 27, "optimizer.learning_rate_motion_estimator": 0.0},
-    "mraa": {"data.repeats": 150},
-    "mraa_avd": {"data.repeats": 150},
+    "fomm_adv": {**_OTHERS, "train.batch_size": 27, "optimizer.learning_rate_motion_estimator": 0.0},
+    "mraa": _OTHERS,
+    "mraa_avd": _OTHERS,
 }
 
 
@@ -27,5 +28,6 @@ def get_config(variant: str = "") -> ConfigDict:
     config.loss.mask_concentration = 1.0
     config.data.by_identity = True
     config.data.repeats = 250
+    config.augmentation.update(horizontal_flip=False, rotation_degrees=20.0)
     config.animate.mode = "absolute"
     return variants.apply(config, variant, OFFICIAL)

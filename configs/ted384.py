@@ -23,5 +23,6 @@ def get_config(variant: str = "") -> ConfigDict:
     config.generator.skips = False
     config.data.by_identity = True
     config.data.repeats = 150
+    config.augmentation.rotation_degrees = 20.0
     config.train.batch_size = 56
     return variants.apply(config, variant, OFFICIAL)

@@ -48,6 +48,21 @@ def apply(
     return config
 
 
+# For runs of minutes: pairs as they are but for the order of their frames.
+ORDER_ALONE = MappingProxyType(
+    dict(
+        horizontal_flip=False,
+        time_flip=True,
+        rotation_degrees=0.0,
+        resize_ratio=(1.0, 1.0),
+        brightness=0.0,
+        contrast=0.0,
+        saturation=0.0,
+        hue=0.0,
+    )
+)
+
+
 def _fomm(config: ConfigDict) -> None:
     config.model.estimator = "keypoint_detector"
     config.generator.skips = False
@@ -55,6 +70,7 @@ def _fomm(config: ConfigDict) -> None:
     config.loss.background_mask = 0.0
     config.loss.mask_concentration = 0.0
     config.optimizer.clip_motion_estimator = 0.0
+    config.augmentation.rotation_degrees = 0.0
     config.animate.mode = "relative"
 
 
@@ -76,6 +92,7 @@ def _mraa(config: ConfigDict) -> None:
     config.loss.background_mask = 0.0
     config.loss.mask_concentration = 0.0
     config.optimizer.clip_motion_estimator = 0.0
+    config.augmentation.rotation_degrees = 0.0
     config.train.batch_size = 14
     config.animate.mode = "relative"
     config.animate.adapt_scale = True
@@ -139,6 +156,7 @@ def _debug(config: ConfigDict) -> None:
     config.data.puppet_identities = 8
     config.data.puppet_clips = 2
     config.data.puppet_frames = 16
+    config.augmentation.update(ORDER_ALONE)
     config.train.batch_size = 8
     config.train.num_steps = 20
     config.train.log_every_steps = 5

@@ -71,4 +71,6 @@ def system_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"cannot write {path} ({error.strerror}); check the folder's permissions and space") from error
+        raise UserError(
+            f"cannot write {path} ({error.strerror or error}); check the folder's permissions and space"
+        ) from error

@@ -18,8 +18,9 @@ from ml_collections import ConfigDict
 from motion_transformer_jax.atomic import atomic_path
 from motion_transformer_jax.cli import Parser, parse_config, run_command
 from motion_transformer_jax.configs import demo as demo_config
+from motion_transformer_jax.data.corpus import identity
 from motion_transformer_jax.data.image import resize_image
-from motion_transformer_jax.data.pairs import VideoSource, create_videos, identity, validation_pairs
+from motion_transformer_jax.data.pairs import VideoSource, create_videos, validation_pairs
 from motion_transformer_jax.data.video_writer import write_image, write_video
 from motion_transformer_jax.inference.animator import AnimatedFrame, Animator
 from motion_transformer_jax.training.checkpoint import load_variables

@@ -12,7 +12,17 @@ import motion_transformer_jax
 from motion_transformer_jax import configs
 
 ROOT = Path(motion_transformer_jax.__file__).parent
-FLOORS = {"ops": 0, "models": 1, "data": 2, "viz": 2, "training": 3, "torch_io": 3, "inference": 4, "evaluation": 4}
+FLOORS = {
+    "ops": 0,
+    "models": 1,
+    "data": 2,
+    "viz": 2,
+    "training": 3,
+    "torch_io": 3,
+    "inference": 4,
+    "evaluation": 4,
+    "benchmarks": 4,
+}
 GROUND = {"errors", "atomic", "configs"}  # may be imported from anywhere
 COMMAND_FLOOR = 5
 FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))

@@ -155,3 +155,15 @@ def test_messages_are_plain_even_when_a_library_set_logging_up_first():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "told\nwarning: minded\n"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [*([name] for name in cli.COMMANDS), ["prepare", "inspect"], ["benchmark", "data"], ["convert", "inspect"]],
+    ids=" ".join,
+)
+def test_every_command_helps(argv, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*argv, "--help"])
+    assert stop.value.code == 0
+    assert f"usage: motrans {argv[0]}" in capsys.readouterr().out

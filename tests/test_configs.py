@@ -134,6 +134,35 @@ def test_systems_have_the_official_schedules():
         assert (config.data.repeats, train.batch_size, train.num_epochs, rate) == numbers, pair
 
 
+def test_systems_have_the_official_augmentation():
+    """(mirrored, degrees, sizes, jitter of brightness, contrast and saturation, of hue); from the same files."""
+    whole = (1.0, 1.0)
+    expected = {
+        ("vox256", ""): (True, 0, whole, 0.1, 0.1),
+        ("vox256", "mraa"): (True, 0, whole, 0.1, 0.1),
+        ("taichi256", ""): (False, 20, whole, 0.1, 0.1),
+        ("taichi256", "fomm"): (True, 0, whole, 0.1, 0.1),
+        ("taichi256", "fomm_adv"): (True, 0, whole, 0.1, 0.1),
+        ("taichi256", "mraa"): (True, 0, whole, 0.1, 0.1),
+        ("taichi256", "mraa_avd"): (True, 0, whole, 0.1, 0.1),
+        ("ted384", ""): (True, 20, whole, 0.1, 0.1),
+        ("ted384", "mraa"): (True, 0, whole, 0.1, 0.1),
+        ("mgif256", ""): (True, 0, (0.9, 1.1), 0, 0.5),
+        ("mgif256", "fomm"): (True, 0, (0.9, 1.1), 0, 0.5),
+        ("taichi256", "debug"): (False, 0, whole, 0, 0),
+        ("demo", "mraa_avd"): (False, 0, whole, 0, 0),
+    }
+    for pair, (mirrored, degrees, sizes, jitter, hue) in expected.items():
+        assert create(*pair).augmentation.to_dict() == dict(
+            horizontal_flip=mirrored,
+            time_flip=True,
+            rotation_degrees=degrees,
+            resize_ratio=sizes,
+            **dict.fromkeys(("brightness", "contrast", "saturation"), jitter),
+            hue=hue,
+        ), pair
+
+
 def test_a_system_leaves_nothing_of_the_motion_transformers_training():
     for variant in ("fomm", "mraa"):
         config = create("taichi256", variant)

@@ -15,13 +15,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from motion_transformer_jax.data.corpus import LAYOUT, list_split
 from motion_transformer_jax.data.frame_cache import CachedVideo, find_entry, write_entry
-from motion_transformer_jax.data.video import list_videos, read_frames
+from motion_transformer_jax.data.video import read_frames
 from motion_transformer_jax.errors import UserError
 
 logger = logging.getLogger(__name__)
-
-_LAYOUT = "expected a folder with train/ and test/, each holding videos or folders of frames"
 
 
 class FolderVideos:
@@ -47,7 +46,9 @@ class FolderVideos:
           UserError: for a folder that is missing, has no such split or no usable video, and when no cache can be
             written.
         """
-        paths = _list_split(folder, split)
+        if not os.fspath(folder):
+            raise UserError(f"no folder of videos is given; {LAYOUT}; pass --config.data.folder=DIR")
+        paths = list_split(folder, split)
         caches = [root / str(size) / split for root in _cache_roots(Path(folder))]
         entries = [find_entry(path, caches, size) for path in paths]
         missing = [index for index, entry in enumerate(entries) if entry is None]
@@ -59,7 +60,7 @@ class FolderVideos:
         self._entries: list[CachedVideo] = [entry for entry in entries if entry is not None]
         self.names = [path.name for path, entry in zip(paths, entries, strict=True) if entry is not None]
         if not self.names:
-            raise UserError(f"{Path(folder) / split}: none of its {len(paths)} videos can be used; {_LAYOUT}")
+            raise UserError(f"{Path(folder) / split}: none of its {len(paths)} videos can be used; {LAYOUT}")
 
     def num_frames(self, index: int) -> int:
         """Number of frames of a video, at least 2."""
@@ -68,19 +69,6 @@ class FolderVideos:
     def frame(self, index: int, t: int) -> np.ndarray:
         """Frame `t` of a video as uint8 `[size, size, 3]`."""
         return self._entries[index].frame(t)
-
-
-def _list_split(folder, split) -> list[Path]:
-    if not os.fspath(folder):
-        raise UserError(f"no folder of videos is given; {_LAYOUT}; pass --config.data.folder=DIR")
-    folder = Path(folder)
-    if not (folder / split).is_dir():
-        what = f"has no {split}/" if folder.is_dir() else "is not a folder"
-        raise UserError(f"{folder} {what}; {_LAYOUT}; check --config.data.folder")
-    paths = list_videos(folder / split)
-    if not paths:
-        raise UserError(f"{folder / split} holds no video; {_LAYOUT}")
-    return paths
 
 
 def _cache_roots(folder: Path) -> list[Path]:

@@ -2,24 +2,27 @@
 
 Everything is a function of (seed, position): position p of the endless stream belongs to epoch p // len, the shuffle of
 that epoch says which record it is, and the record's own generator says which frames. A reader's state is therefore
-one number, and any number of processes read the same stream.
+one number, and any number of processes and workers read the same stream.
 """
 
 import functools
 import sys
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import grain
 import numpy as np
 from absl import flags
 
+from motion_transformer_jax.data.corpus import identity
 from motion_transformer_jax.data.folder_videos import FolderVideos
+from motion_transformer_jax.data.prepared_videos import PreparedVideos, find_prepared
 from motion_transformer_jax.data.puppets import PuppetVideos
 from motion_transformer_jax.errors import UserError
 
 # A thread prepares a whole batch; at 256×256 a batch of 64 pairs takes 25 MB.
 _READ_OPTIONS = grain.ReadOptions(num_threads=4, prefetch_buffer_size=4)
+_BATCHES_ON_DEVICE = 2
 
 
 class VideoSource(Protocol):
@@ -57,7 +60,7 @@ def create_videos(
       kind: "folder" or "puppets".
       image_size: side of the frames in pixels.
       seed: of the puppets.
-      folder: of "folder"; holds `train/` and `test/`.
+      folder: of "folder"; a prepared dataset, or `train/` and `test/` of videos.
       puppet_identities: in train; test has a quarter as many.
       puppet_clips: of each identity.
       puppet_frames: in each clip.
@@ -67,9 +70,11 @@ def create_videos(
       The videos.
 
     Raises:
-      UserError: for an unknown kind, for puppets that cannot be, and as `FolderVideos`.
+      UserError: for an unknown kind, for puppets that cannot be, and as `PreparedVideos` and `FolderVideos`.
     """
     if kind == "folder":
+        if folder and (prepared := find_prepared(folder)):
+            return PreparedVideos(prepared, split=split, size=image_size)
         return FolderVideos(folder, split=split, size=image_size, progress=progress)
     if kind == "puppets":
         if puppet_frames < 2:
@@ -107,7 +112,8 @@ class PairSource(grain.sources.RandomAccessDataSource):
     """Pairs of frames, each a function of (seed, index).
 
     An epoch has `repeats` records of each video, or of each identity when asked. The two frames are drawn
-    independently, as in the official code, so that once in a while they are the same; either may come first.
+    independently, as in the official code, so that once in a while they are the same; the earlier one is the source
+    (augmentation may exchange them).
     """
 
     def __init__(self, videos: VideoSource, *, repeats: int, by_identity: bool = False, seed: int = 0):
@@ -153,68 +159,107 @@ class PairSource(grain.sources.RandomAccessDataSource):
         # Counter-based: no state, and no two (seed, index) share numbers.
         rng = np.random.Generator(np.random.Philox(key=np.array([self._seed, index], np.uint64)))
         video = group[rng.integers(len(group))]
-        source, driving = rng.integers(self._videos.num_frames(video), size=2)
-        return video, (int(source), int(driving))
+        source, driving = sorted(rng.integers(self._videos.num_frames(video), size=2).tolist())
+        return video, (source, driving)
 
 
-def identity(name: str) -> str:
-    """Identity of a video's subject: what stands before the first '#' of its name."""
-    return name.split("#", 1)[0]
+class PairBatches(Iterator):
+    """Batches of pairs, in an order fixed by the seed; read ahead in the background.
 
-
-def create_pair_iterator(
-    source: PairSource,
-    *,
-    batch_size: int,
-    seed: int,
-    num_epochs: int | None = None,
-    shuffle: bool = True,
-    worker_count: int = 0,
-    shard: tuple[int, int] = (0, 1),
-) -> grain.DatasetIterator:
-    """Read batches of pairs, in an order fixed by the seed.
-
-    Batch n of all shards together holds the same pairs however many shards there are. `get_state()` is a small
-    JSON-able dict that `set_state()` restores exactly, given the same batch size, worker count and number of shards;
-    `grain.checkpoint` saves it with Orbax.
-
-    Args:
-      source: the pairs.
-      batch_size: pairs in a batch of this shard.
-      seed: of the order.
-      num_epochs: None for ever.
-      shuffle: in a new order each epoch.
-      worker_count: processes that read; 0 for threads of this process.
-      shard: (index, count): this process's and how many there are.
-
-    Returns:
-      Iterator of dicts with `source` and `driving`, uint8 `[batch_size, S, S, 3]`. What does not fill a batch of every
-      shard at the end is dropped.
-
-    Raises:
-      UserError: when there is not one batch.
+    Batch n of all shards together holds the same pairs however many shards there are, and however many workers.
     """
-    index, count = shard
-    num_pairs = sys.maxsize if num_epochs is None else len(source) * num_epochs
-    # Every shard gets the same number of batches, or the last step would wait for ever.
-    num_pairs -= num_pairs % (batch_size * count)
-    if num_pairs == 0:
-        raise UserError(
-            f"{num_epochs} epoch(s) of {len(source)} pairs do not fill a batch of {batch_size * count}; "
-            "expected a smaller train.batch_size, or more of data.repeats or train.num_epochs"
-        )
-    dataset = grain.MapDataset.range(len(source)).seed(seed)
-    if shuffle:
-        dataset = dataset.shuffle()
-    dataset = dataset.repeat(num_epochs).map_with_index(functools.partial(_read_pair, source))
-    dataset = dataset[index:num_pairs:count].batch(batch_size, drop_remainder=True)
-    dataset = dataset.to_iter_dataset(_READ_OPTIONS)
-    if worker_count:
-        # Grain's workers copy absl's flags, which a notebook or a test has not parsed.
-        if not flags.FLAGS.is_parsed():
-            flags.FLAGS.mark_as_parsed()
-        dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=worker_count))
-    return iter(dataset)
+
+    def __init__(
+        self,
+        source: PairSource,
+        *,
+        batch_size: int,
+        seed: int,
+        num_epochs: int | None = None,
+        shuffle: bool = True,
+        worker_count: int = 0,
+        shard: tuple[int, int] = (0, 1),
+        transfer: Callable[[Mapping[str, np.ndarray]], Any] | None = None,
+    ):
+        """Plan the batches; nothing is read before the first is asked for.
+
+        Args:
+          source: the pairs.
+          batch_size: pairs in a batch of this shard.
+          seed: of the order.
+          num_epochs: None for ever.
+          shuffle: in a new order each epoch.
+          worker_count: processes that read; 0 for threads of this process.
+          shard: (index, count): this process's and how many there are.
+          transfer: takes a batch to the devices; the next two lie there ready. None leaves batches on the host.
+
+        Raises:
+          UserError: when there is not one batch.
+        """
+        index, count = shard
+        num_pairs = sys.maxsize if num_epochs is None else len(source) * num_epochs
+        # Every shard gets the same number of batches, or the last step would wait for ever.
+        num_pairs -= num_pairs % (batch_size * count)
+        if num_pairs == 0:
+            raise UserError(
+                f"{num_epochs} epoch(s) of {len(source)} pairs do not fill a batch of {batch_size * count}; "
+                "expected a smaller train.batch_size, or more of data.repeats or train.num_epochs"
+            )
+        pairs = grain.MapDataset.range(len(source)).seed(seed)
+        if shuffle:
+            pairs = pairs.shuffle()
+        self._pairs = pairs.repeat(num_epochs).map_with_index(functools.partial(_read_pair, source))
+        self._num_pairs, self._batch_size, self._shard = num_pairs, batch_size, (index, count)
+        self._worker_count, self._transfer = worker_count, transfer
+        self._iterator: Iterator | None = None
+        self._position = 0  # pairs of all shards that were handed out
+
+    def __next__(self) -> Any:
+        """Dict with `source` and `driving`, uint8 `[batch_size, S, S, 3]`, or what `transfer` makes of it.
+
+        What does not fill a batch of every shard at the end is dropped.
+        """
+        if self._iterator is None:
+            self._iterator = self._open()
+        batch = next(self._iterator)
+        self._position += self._batch_size * self._shard[1]
+        return batch
+
+    def get_state(self) -> dict[str, int]:
+        """Where the next batch starts; for `set_state` of a reader with the same seed, source and global batch."""
+        return {"next_pair": self._position}
+
+    def set_state(self, state: Mapping[str, int]) -> None:
+        """Go to where another reader was.
+
+        Raises:
+          ValueError: no batch starts there.
+        """
+        if state["next_pair"] % (self._batch_size * self._shard[1]):
+            raise ValueError(f"no batch of {self._batch_size} x {self._shard[1]} pairs starts at {state['next_pair']}")
+        self.close()
+        self._position = state["next_pair"]
+
+    def close(self) -> None:
+        """Stop reading ahead, and any worker processes; the next batch starts them again."""
+        if self._iterator is not None:
+            self._iterator.close()
+        self._iterator = None
+
+    def _open(self) -> grain.DatasetIterator:
+        index, count = self._shard
+        dataset = self._pairs[self._position + index : self._num_pairs : count]
+        dataset = dataset.batch(self._batch_size, drop_remainder=True).to_iter_dataset(_READ_OPTIONS)
+        if self._worker_count:
+            # Grain's workers copy absl's flags, which a notebook or a test has not parsed.
+            if not flags.FLAGS.is_parsed():
+                flags.FLAGS.mark_as_parsed()
+            dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=self._worker_count))
+        if self._transfer is not None:
+            dataset = grain.experimental.ThreadPrefetchIterDataset(
+                dataset.map(self._transfer), prefetch_buffer_size=_BATCHES_ON_DEVICE
+            )
+        return iter(dataset)
 
 
 def _read_pair(source: PairSource, position: int, record: int) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ strips have no clock of their own and count as 25 frames a second.
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -63,7 +63,11 @@ def probe_video(path: str | Path) -> VideoInfo:
 
 
 def read_frames(
-    path: str | Path, *, size: tuple[int, int] | None = None, fps: float | None = None
+    path: str | Path,
+    *,
+    size: tuple[int, int] | None = None,
+    fps: float | None = None,
+    warn: Callable[[str], None] = logger.warning,
 ) -> Iterator[np.ndarray]:
     """Streams a video's frames; memory does not grow with its length.
 
@@ -77,6 +81,7 @@ def read_frames(
         size: (height, width) in pixels to bring frames to, as `resize_image` does: centre crop, then Lanczos. None
             keeps their own size.
         fps: Frames per second to resample to; None keeps the file's (mean) rate.
+        warn: Takes the warning.
 
     Yields:
         uint8 [H, W, 3], RGB.
@@ -89,13 +94,13 @@ def read_frames(
         raise ValueError(f"size must be positive, got {size}")
     if fps is not None and not fps > 0:
         raise ValueError(f"fps must be positive, got {fps}")
-    return _stream(_existing(path), size, fps)
+    return _stream(_existing(path), size, fps, warn)
 
 
 def list_videos(folder: str | Path) -> list[Path]:
     """Lists the videos in a folder: files, film strips and folders of frames, in natural order.
 
-    Hidden files, and images that are no strips, are left out.
+    Hidden files, and images that are no strips, are left out; damaged and empty videos are not.
 
     Raises:
         UserError: There is no such folder.
@@ -104,6 +109,15 @@ def list_videos(folder: str | Path) -> list[Path]:
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}; expected a folder of videos")
     return [path for path in _visible(folder) if _is_video(path)]
+
+
+def list_frames(folder: Path) -> list[Path]:
+    """Lists the images in a folder of frames, in natural order, without hidden files.
+
+    Raises:
+        UserError: The folder cannot be listed.
+    """
+    return [path for path in _visible(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
 
 
 def at_constant_rate(timed_frames: Iterable[tuple[Fraction, Fraction, _Frame]], fps: Fraction) -> Iterator[_Frame]:
@@ -127,7 +141,9 @@ def at_constant_rate(timed_frames: Iterable[tuple[Fraction, Fraction, _Frame]], 
         count += 1
 
 
-def _stream(path: Path, size: tuple[int, int] | None, fps: float | None) -> Iterator[np.ndarray]:
+def _stream(
+    path: Path, size: tuple[int, int] | None, fps: float | None, warn: Callable[[str], None]
+) -> Iterator[np.ndarray]:
     with closing(_open(path)) as video:
         rate = video.fps if fps is None else Fraction(fps)
         image = None
@@ -138,7 +154,7 @@ def _stream(path: Path, size: tuple[int, int] | None, fps: float | None) -> Iter
             raise _no_frames(path)
         complaints = video.complaints()
     if complaints:
-        logger.warning("%s: %s", path, "; ".join(complaints))
+        warn(f"{path}: {'; '.join(complaints)}")
 
 
 def _existing(path: str | Path) -> Path:
@@ -169,23 +185,19 @@ def _visible(folder: Path) -> list[Path]:
         raise UserError(f"cannot list the folder {folder} ({error.strerror}); check its permissions") from error
 
 
-def _images_in(folder: Path) -> list[Path]:
-    return [path for path in _visible(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
-
-
 def _strip_length(height: int, width: int) -> int:
     return width // height if width % height == 0 else 1
 
 
 def _is_video(path: Path) -> bool:
     if path.is_dir():
-        return bool(_images_in(path))
+        return True
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         return path.suffix.lower() in VIDEO_SUFFIXES
     try:
         return _strip_length(*image_size(path)) >= 2
-    except UserError:
-        return False
+    except UserError:  # a damaged strip; whoever reads it will say so
+        return True
 
 
 class _Images:
@@ -195,7 +207,7 @@ class _Images:
 
     def __init__(self, path: Path):
         self._path = path
-        self._files = _images_in(path) if path.is_dir() else None
+        self._files = list_frames(path) if path.is_dir() else None
         self.num_frames = len(self._files) if self._files is not None else _strip_length(*image_size(path))
         self._broken = 0
 

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from motion_transformer_jax.data.augment import Augmentation
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.animation_model import ESTIMATORS
 from motion_transformer_jax.models.backbone import BACKBONES
 from motion_transformer_jax.models.background import BACKGROUNDS
 from motion_transformer_jax.models.region_predictor import AFFINES
 from motion_transformer_jax.models.token_transformer import POSITIONS
+from motion_transformer_jax.training.size_check import are_numbers, check_sizes, is_one_over_whole
 
 CHOICES = {
     "dtype": ("float32", "bfloat16"),
@@ -113,7 +115,7 @@ def validate_config(config: ConfigDict, *, device_count: int = 1, need_data: boo
     """
     problems = [*_check_values(config)]
     if not problems:  # what follows divides by the values above
-        problems = [*_check_sizes(config), *_check_systems(config), *_check_loss(config)]
+        problems = [*check_sizes(config), *_check_systems(config), *_check_loss(config), *_check_augmentation(config)]
     problems += _check_optimizer(config)
     if config.train.batch_size % device_count:
         problems.append(
@@ -139,80 +141,6 @@ def _check_values(config) -> Iterator[str]:
             yield f"{field}={value} is out of range; expected a finite number, {least} or more"
 
 
-def _check_sizes(config) -> Iterator[str]:
-    size = config.model.image_size
-    if config.model.estimator == "motion_transformer":
-        yield from _check_transformer(config)
-    else:
-        yield from _check_hourglass(config, config.model.estimator)
-    yield from _check_hourglass(config, "dense_motion")
-    if size % 2**config.generator.num_down_blocks:
-        step = 2**config.generator.num_down_blocks
-        reason = f"2**generator.num_down_blocks={config.generator.num_down_blocks}"
-        yield f"model.image_size={size} is not a multiple of {step} ({reason}); take {_nearest(size, step)}"
-    if config.background.kind not in ("none", "zero") and size < 2**config.background.num_blocks:
-        yield f"model.image_size={size} is too small for background.num_blocks={config.background.num_blocks} halvings"
-    if config.discriminator.enabled:
-        yield from _check_discriminator(config)
-
-
-def _check_transformer(config) -> Iterator[str]:
-    size, transformer = config.model.image_size, config.transformer
-    steps = {f"4 * transformer.patch_size={transformer.patch_size}, an image token's side": 4 * transformer.patch_size}
-    if transformer.backbone.startswith("hrnet"):
-        steps[f"the {transformer.backbone} backbone's coarsest branch"] = 32
-    for reason, step in steps.items():
-        if size % step:
-            yield f"model.image_size={size} is not a multiple of {step} ({reason}); take {_nearest(size, step)}"
-    tokens = (size // (4 * transformer.patch_size)) ** 2
-    borrows_tokens = transformer.backbone == "stem" and transformer.position == "none"
-    if borrows_tokens and tokens < 2 * config.model.num_keypoints:
-        yield (
-            f"a stem without position encoding takes its motion tokens from the {tokens} image tokens; "
-            f"expected at least {2 * config.model.num_keypoints} (2 * model.num_keypoints): take a smaller patch_size"
-        )
-    if transformer.dim % transformer.heads:
-        yield f"transformer.dim={transformer.dim} is not divisible by transformer.heads={transformer.heads}"
-    if transformer.position.startswith("sine") and transformer.dim % 4:
-        yield f"transformer.dim={transformer.dim} is not divisible by 4, as transformer.position needs it"
-
-
-def _check_hourglass(config, name: str) -> Iterator[str]:
-    """`name`: the config's group of a network that sees a smaller image."""
-    group, size = config[name], config.model.image_size
-    if not _is_one_over_whole(group.scale):
-        yield f"{name}.scale={group.scale} is not 1 over a whole number; take 1, 0.5, 0.25 or 0.125"
-    seen, step = size * group.scale, 2**group.num_blocks
-    if not (0 < group.scale <= 1 and seen % step == 0):
-        yield (
-            f"model.image_size={size} times {name}.scale={group.scale} is {seen:g}; "
-            f"expected a multiple of {step} (2**{name}.num_blocks)"
-        )
-    if name != "dense_motion":
-        if group.temperature <= 0:
-            yield f"{name}.temperature={group.temperature} is out of range; expected more than 0"
-        if seen + 2 * group.padding < 7:
-            yield f"{name} sees {seen:g} px, too few for its 7x7 heads; raise {name}.scale or {name}.padding"
-
-
-def _check_discriminator(config) -> Iterator[str]:
-    group, weights = config.discriminator, config.loss.feature_matching
-    if not (_numbers(group.scales) and group.scales and all(_is_one_over_whole(scale) for scale in group.scales)):
-        yield f"discriminator.scales={group.scales} is not a tuple of numbers that are 1 over a whole number"
-        return
-    if not (_numbers(weights) and len(weights) == group.num_blocks and all(weight >= 0 for weight in weights)):
-        yield f"loss.feature_matching={weights} is not a tuple of discriminator.num_blocks={group.num_blocks} weights"
-    left = int(config.model.image_size * min(group.scales))
-    for block in range(group.num_blocks):
-        left -= 3
-        left = left // 2 if block < group.num_blocks - 1 else left
-    if left < 1:
-        yield (
-            f"discriminator.num_blocks={group.num_blocks} leave nothing of an image of "
-            f"{int(config.model.image_size * min(group.scales))} px; take fewer"
-        )
-
-
 def _check_systems(config) -> Iterator[str]:
     """Parts that need each other."""
     if config.dense_motion.covariance_heatmaps and config.model.estimator != "region_predictor":
@@ -227,10 +155,12 @@ def _check_systems(config) -> Iterator[str]:
 
 def _check_loss(config) -> Iterator[str]:
     scales, weights = config.loss.scales, config.loss.perceptual
-    if not (_numbers(scales) and scales and all(_is_one_over_whole(scale) for scale in scales)):
+    if not (are_numbers(scales) and scales and all(is_one_over_whole(scale) for scale in scales)):
         yield f"loss.scales={scales} is not a tuple of numbers that are 1 over a whole number, such as (1, 0.5, 0.25)"
         return
-    if not (_numbers(weights) and len(weights) == VGG_TAPS and all(weight >= 0 for weight in weights) and any(weights)):
+    if not (
+        are_numbers(weights) and len(weights) == VGG_TAPS and all(weight >= 0 for weight in weights) and any(weights)
+    ):
         yield f"loss.perceptual={weights} is not a tuple of {VGG_TAPS} weights, 0 or more each and one above 0"
         return
     if config.loss.background_mask > 0 and config.background.kind == "none" and config.model.num_keypoints < 2:
@@ -252,17 +182,26 @@ def _check_optimizer(config) -> Iterator[str]:
     if not 0 < optimizer.gamma <= 1:
         yield f"optimizer.gamma={optimizer.gamma} is not in (0, 1]"
     milestones = optimizer.milestones_epochs
-    if not (_numbers(milestones) and all(epoch > 0 for epoch in milestones) and list(milestones) == sorted(milestones)):
+    if not (
+        are_numbers(milestones) and all(epoch > 0 for epoch in milestones) and list(milestones) == sorted(milestones)
+    ):
         yield f"optimizer.milestones_epochs={milestones} is not a rising tuple of epochs above 0"
+
+
+def _check_augmentation(config) -> Iterator[str]:
+    try:
+        Augmentation(**config.augmentation)
+    except UserError as error:
+        yield str(error)
 
 
 def _check_files(config) -> Iterator[str]:
     data, weights = config.data, config.perceptual
     if data.kind == "folder":
         if not data.folder:
-            yield "data.folder is empty; pass --config.data.folder=DIR with train/ and test/ of videos"
+            yield "data.folder is empty; pass --config.data.folder=DIR: a prepared dataset, or train/ and test/"
         elif not Path(data.folder).is_dir():
-            yield f"no folder data.folder={data.folder}; expected one with train/ and test/ of videos"
+            yield f"no folder data.folder={data.folder}; expected a prepared dataset, or train/ and test/ of videos"
     if weights.weights == "imagenet" and weights.path and not Path(weights.path).is_file():
         yield f"no file perceptual.path={weights.path}; expected torchvision's vgg19 weights"
 
@@ -284,16 +223,3 @@ def _get(config, field):
     for name in field.split("."):
         config = config[name]
     return config
-
-
-def _is_one_over_whole(scale: float) -> bool:
-    return 0 < scale <= 1 and abs(round(1 / scale) * scale - 1) < 1e-6
-
-
-def _numbers(values) -> bool:
-    return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
-
-
-def _nearest(size: int, step: int) -> str:
-    below = size // step * step
-    return f"{below} or {below + step}" if below else f"{step}"

@@ -15,11 +15,13 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.models.animation_model import AnimationModel, Generation, create_animation_model
 from motion_transformer_jax.models.motion import Motion
+from motion_transformer_jax.ops.color import to_float
 from motion_transformer_jax.training import losses
+from motion_transformer_jax.training.frames import Batch, augmented_frames
 from motion_transformer_jax.training.parallel import DATA_AXIS, map_over_data
 from motion_transformer_jax.training.randomness import example_keys
 from motion_transformer_jax.training.state import DISENTANGLER, TrainState, follow_average
-from motion_transformer_jax.training.step import Batch, Metrics, to_float
+from motion_transformer_jax.training.step import Metrics
 
 
 def stretch(motion: Motion, factors: jax.Array) -> Motion:
@@ -35,9 +37,11 @@ def sample_factors(config: ConfigDict, stream: str, step: jax.Array, count: int,
     return jax.vmap(lambda key: jax.random.uniform(key, (2,), minval=1 - scale, maxval=1 + scale))(keys)
 
 
-def estimate_pair(model: AnimationModel, variables: dict, batch: Batch) -> tuple[Motion, Motion]:
-    """The motions of {"source", "driving"}, [B, H, W, 3] each."""
-    frames = jnp.concatenate([to_float(batch["source"]), to_float(batch["driving"])])
+def estimate_pair(
+    model: AnimationModel, variables: dict, source: jax.Array, driving: jax.Array
+) -> tuple[Motion, Motion]:
+    """The motions of source and driving images, [B, H, W, 3] each."""
+    frames = jnp.concatenate([to_float(source), to_float(driving)])
     motions = model.apply(variables, frames, method="estimate")
     count = frames.shape[0] // 2
     return jax.tree.map(lambda x: x[:count], motions), jax.tree.map(lambda x: x[count:], motions)
@@ -71,7 +75,7 @@ def create_disentanglement_step(
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         variables = {"params": state.params, "batch_stats": state.batch_stats}
-        source, driving = estimate_pair(frozen, variables, batch)
+        source, driving = estimate_pair(frozen, variables, *augmented_frames(config, state.step, batch))
         factors = sample_factors(config, "stretch", state.step, batch["source"].shape[0], DATA_AXIS)
         stretched = stretch(driving, factors)
 
@@ -116,7 +120,7 @@ def create_disentanglement_eval_step(config: ConfigDict) -> Callable[[dict, Batc
     model = create_animation_model(config)
 
     def evaluate(variables: dict, batch: Batch) -> Metrics:
-        source, driving = estimate_pair(model, variables, batch)
+        source, driving = estimate_pair(model, variables, batch["source"], batch["driving"])
         factors = sample_factors(config, "validation_stretch", 0, batch["source"].shape[0], None)
         stretched = stretch(driving, factors)
         disentangled = model.apply(variables, source, stretched, method="disentangle")
@@ -139,7 +143,7 @@ def create_disentangled_animation(config: ConfigDict) -> Callable[[dict, jax.Arr
     model = create_animation_model(config)
 
     def animate(variables: dict, source: jax.Array, driving: jax.Array) -> Generation:
-        source_motion, driving_motion = estimate_pair(model, variables, {"source": source, "driving": driving})
+        source_motion, driving_motion = estimate_pair(model, variables, source, driving)
         motion = model.apply(variables, source_motion, driving_motion, method="disentangle")
         features = model.apply(variables, to_float(source), method="encode")
         generation = model.apply(variables, to_float(source), features, source_motion, motion, method="generate")

@@ -3,11 +3,13 @@
 WORKDIR/config.json, parameters.txt, metrics.jsonl, samples/STEP.png, checkpoints/STEP/
 """
 
+import contextlib
 import dataclasses
+import functools
 import logging
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from motion_transformer_jax.atomic import atomic_path
-from motion_transformer_jax.data.pairs import (
-    PairSource,
-    VideoSource,
-    create_pair_iterator,
-    create_videos,
-    validation_pairs,
-)
+from motion_transformer_jax.data.pairs import PairBatches, PairSource, VideoSource, create_videos, validation_pairs
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.vgg import random_vgg19
 from motion_transformer_jax.torch_io.vgg import load_imagenet_vgg19
@@ -65,7 +61,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
     validate_config(config, device_count=jax.device_count(), is_new=not has_checkpoint(workdir))
     workdir = _make_workdir(workdir)
     mesh = create_mesh()
-    data = _open_data(config)
+    data = _open_data(config, mesh)
     durations = create_durations(config, pairs_per_epoch=data.pairs_per_epoch)
     total_steps, train = durations.total_steps, config.train
     optimizer = create_configured_optimizer(config, milestone_steps=durations.milestone_steps)
@@ -82,12 +78,12 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
             MetricWriter(workdir, step=step) as writer,
             Progress(step=step, total_steps=total_steps, batch_size=train.batch_size) as progress,
             StopSignals() as stop,
+            contextlib.closing(data.pairs),
         ):
             stopping = False
             while step < total_steps and not stopping:
-                batch = shard_batch(next(data.pairs), mesh)
                 with jax.transfer_guard("disallow"):  # nothing crosses between host and devices unasked
-                    state, metrics = train_step(state, batch)
+                    state, metrics = train_step(state, next(data.pairs))
                     step += 1
                     window.add(step, metrics)
                 progress.advance(metrics["total"])
@@ -141,13 +137,13 @@ def load_vgg19(config: ConfigDict) -> dict:
 
 @dataclasses.dataclass
 class _Data:
-    pairs: Iterator[Mapping[str, np.ndarray]]
+    pairs: PairBatches
     pairs_per_epoch: int
     fingerprint: int  # of the training videos' names and lengths: the data's position means nothing among others
     validation: list[Mapping[str, np.ndarray]]
 
 
-def _open_data(config: ConfigDict) -> _Data:
+def _open_data(config: ConfigDict, mesh: Mesh) -> _Data:
     """This process's share of the training pairs, and of the fixed pairs for validation."""
     data, train = config.data, config.train
     shard = (jax.process_index(), jax.process_count())
@@ -167,8 +163,13 @@ def _open_data(config: ConfigDict) -> _Data:
     }
     source = PairSource(videos["train"], repeats=data.repeats, by_identity=data.by_identity, seed=config.seed)
     return _Data(
-        pairs=create_pair_iterator(
-            source, batch_size=local_batch, seed=config.seed, worker_count=data.worker_count, shard=shard
+        pairs=PairBatches(
+            source,
+            batch_size=local_batch,
+            seed=config.seed,
+            worker_count=data.worker_count,
+            shard=shard,
+            transfer=functools.partial(shard_batch, mesh=mesh),
         ),
         pairs_per_epoch=len(source),
         fingerprint=_fingerprint(videos["train"]),

@@ -33,7 +33,6 @@ FIXED_FIELDS = (
     "data.kind",
     "data.by_identity",
     "data.repeats",
-    "data.worker_count",
     "data.puppet_identities",
     "data.puppet_clips",
     "data.puppet_frames",

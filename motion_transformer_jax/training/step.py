@@ -1,11 +1,11 @@
 """One training step and one reconstruction, both jitted; no files, no logging.
 
-Order within a step (as the official code): the estimator sees source, driving and warped driving frame, each with its
-own batch statistics; the frame is generated; all losses are summed; one gradient, one update of every part. A
-discriminator has a gradient of its own, of the same frames.
+Order within a step (as the official code): the pairs are augmented; the estimator sees source, driving and warped
+driving frame, each with its own batch statistics; the frame is generated; all losses are summed; one gradient, one
+update of every part. A discriminator has a gradient of its own, of the same frames.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import flax.struct
@@ -20,21 +20,17 @@ from motion_transformer_jax.models.blocks import BATCH_NORM_MOMENTUM, Layers
 from motion_transformer_jax.models.motion import Motion
 from motion_transformer_jax.models.vgg import VGG19
 from motion_transformer_jax.ops import affine
+from motion_transformer_jax.ops.color import to_float
 from motion_transformer_jax.ops.resize import antialias_downsample
 from motion_transformer_jax.ops.thin_plate import ThinPlate, sample_thin_plate, warp_image, warp_jacobian, warp_points
 from motion_transformer_jax.training import losses
 from motion_transformer_jax.training.adversarial import discriminator_loss, generator_losses
+from motion_transformer_jax.training.frames import Batch, augmented_frames
 from motion_transformer_jax.training.parallel import DATA_AXIS, map_over_data
 from motion_transformer_jax.training.randomness import example_keys
 from motion_transformer_jax.training.state import DISCRIMINATOR, TrainState, follow_average
 
-Batch = Mapping[str, jax.Array]
 Metrics = dict[str, jax.Array]
-
-
-def to_float(image: jax.Array) -> jax.Array:
-    """uint8 image to float32 in [0, 1]; a float image stays as it is."""
-    return image.astype(jnp.float32) / 255 if image.dtype == jnp.uint8 else image
 
 
 def estimate_frames(model: AnimationModel, variables: dict, frames: jax.Array) -> tuple[list[Motion], Any]:
@@ -238,7 +234,7 @@ def create_train_step(
     model = create_animation_model(config, train=True, axis_name=DATA_AXIS)
 
     def step(state: TrainState, batch: Batch, vgg_params: dict) -> tuple[TrainState, Metrics]:
-        source, driving = to_float(batch["source"]), to_float(batch["driving"])
+        source, driving = augmented_frames(config, state.step, batch)
         transform = sample_warps(config, state.step, source.shape[0])
 
         gradients, batch_stats, terms = compute_gradients(

@@ -386,6 +386,6 @@ def test_list_videos(tmp_path):
     write_folder(tmp_path / "clip_3", flat_frames(2))
     (tmp_path / "empty").mkdir()
     names = [path.name for path in list_videos(tmp_path)]
-    assert names == ["clip_1.webm", "clip_2.GIF", "clip_3", "clip_10.mp4", "strip.png"]
+    assert names == ["broken.png", "clip_1.webm", "clip_2.GIF", "clip_3", "clip_10.mp4", "empty", "strip.png"]
     with pytest.raises(UserError, match="no folder"):
         list_videos(tmp_path / "none")

@@ -29,6 +29,7 @@ def ema_config():
     config.optimizer.ema_decay = 0.9
     config.loss.disentangled_affine = 2.0
     config.loss.disentangled_scale = 0.5
+    config.augmentation.time_flip = False  # one batch, always the same
     return config
 
 

@@ -1,0 +1,1 @@
+"""Measuring speed, always beside a reference in the same run. Settings in, figures out."""
