@@ -34,7 +34,7 @@ def pytest_runtest_setup(item):
 
 
 def pytest_collection_modifyitems(items):
-    """Modules with long tests first, the longest ahead: a process takes whole ones, and none should end with a long one."""
+    """The longest modules first: a process takes whole ones, and none should be left with a long one at the end."""
     items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in ("slow", "optimized")])
 
 
