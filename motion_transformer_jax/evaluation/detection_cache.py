@@ -61,7 +61,7 @@ class DetectionCache:
 
         def is_sound(entry: Keypoints) -> bool:
             points, visible = entry.points, entry.visible
-            return points.ndim == 3 and points.shape == (len(frames), *visible.shape[1:], 2) and visible.dtype == bool
+            return visible.ndim == 2 and points.shape == (len(frames), *visible.shape[1:], 2) == (*visible.shape, 2)
 
         return self._get(Keypoints, f"{detector.name} keypoints", name, frames, detector.detect, is_sound)
 
@@ -70,7 +70,7 @@ class DetectionCache:
 
         def is_sound(entry: Embeddings) -> bool:
             vectors, present = entry.vectors, entry.present
-            return vectors.ndim == 2 and present.shape == (len(frames),) == vectors.shape[:1] and present.dtype == bool
+            return vectors.ndim == 2 and present.shape == (len(frames),) == vectors.shape[:1]
 
         return self._get(Embeddings, f"{embedder.name} identities", name, frames, embedder.embed, is_sound)
 
@@ -87,9 +87,10 @@ class DetectionCache:
             return make(frames)
         path = self.folder / _entry_name(name, key, frames)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            # Opened here: NumPy leaves a damaged file open.
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
                 entry = kind(**arrays)
-            if is_sound(entry):
+            if [array.dtype for array in vars(entry).values()] == [np.float32, bool] and is_sound(entry):
                 return entry
         except (*_DAMAGED, TypeError):  # TypeError: of an entry with other arrays
             pass

@@ -8,6 +8,7 @@ refused. What the notes say is then read as data. This covers pandas 0.20 to 3, 
 import io
 import math
 import pickle
+import pickletools
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 
 from motion_transformer_jax.errors import UserError
 
+_LONGEST_NAME = 200  # that is repeated in a message
 _NATIVE_ORDER = "|="  # in a pickled dtype; "<" and ">" say which other one
 
 
@@ -136,7 +138,8 @@ _ALLOWED = {**_NUMPY, **_PANDAS, **_PYTHON}
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> type[_Note]:
         if (module, name) not in _ALLOWED:
-            raise UserError(f"asks for {module}.{name}, which is refused")
+            asked = f"{module}.{name}"[:_LONGEST_NAME]
+            raise UserError(f"asks for {asked if asked.isprintable() else ascii(asked)}, which is refused")
         return _ALLOWED[module, name]
 
 
@@ -154,6 +157,7 @@ def read_data_frame(path: str | Path) -> dict[str, list[Any]]:
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror}); expected a pickle of pose-evaluation") from error
     try:
+        _check_sizes(content)
         return _columns(_Unpickler(io.BytesIO(content)).load())
     except UserError as error:
         raise UserError(f"{path} {error}; expected the pickle of a DataFrame with arrays and nothing else") from None
@@ -162,6 +166,13 @@ def read_data_frame(path: str | Path) -> dict[str, list[Any]]:
             f"{path} is not the pickle of a DataFrame, or is damaged ({type(error).__name__}); "
             "expected what extract.py of pose-evaluation writes, uncompressed"
         ) from error
+
+
+def _check_sizes(content: bytes) -> None:
+    """Refuse what the unpickler would reserve more memory for than the file has bytes."""
+    for opcode, argument, _ in pickletools.genops(content):  # raises where a length goes beyond the end
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > len(content):
+            raise ValueError("far more places in the memo than objects")
 
 
 def _columns(frame: _Frame) -> dict[str, list[Any]]:

@@ -1,7 +1,6 @@
 """Networks in ONNX files: opened once, run on one image at a time."""
 
 import hashlib
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +60,10 @@ class OnnxNetwork:
 
 
 def _open(path: Path) -> Any:
-    if importlib.util.find_spec("onnxruntime") is None:
-        raise UserError(f"{path} needs ONNX Runtime; pip install 'motion_transformer_jax[eval]'")
-    import onnxruntime
-
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UserError(f"{path} needs ONNX Runtime; pip install 'motion_transformer_jax[eval]'") from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     providers = [name for name in onnxruntime.get_available_providers() if name != "AzureExecutionProvider"]

@@ -56,7 +56,7 @@ def read_pose_pickle(path: str | Path) -> list[PoseRow]:
     """
     columns = read_data_frame(path)
     if not set(_COLUMNS) <= set(columns):
-        raise UserError(f"{path} has the columns {', '.join(columns)}; expected {', '.join(_COLUMNS)}")
+        raise UserError(f"{path} has the columns {list(columns)}; expected {list(_COLUMNS)}")
     rows = [_row(path, *values) for values in zip(*(columns[name] for name in _COLUMNS), strict=True)]
     if not rows:
         raise UserError(f"{path} is a table without rows; expected a row for each frame")
@@ -185,7 +185,7 @@ def _row(path: str | Path, file_name: object, frame_number: object, value: objec
         is_points = value.ndim == 2 and value.shape[1] == 2
         if is_points or value.size == value.shape[-1]:  # a network's [1, D] is a vector too
             return PoseRow(file_name, frame_number, value if is_points else value.reshape(-1))
-    raise UserError(f"{path} has a value for {file_name} that is neither points [N, 2], a vector nor None")
+    raise UserError(f"{path} has a value for {file_name!r} that is neither points [N, 2], a vector nor None")
 
 
 def _shape(rows: list[PoseRow]) -> tuple[int, ...]:
@@ -216,7 +216,7 @@ def _check_match(truth: str | Path, true_rows: list[PoseRow], found: str | Path,
     for true_row, found_row in zip(true_rows, found_rows, strict=True):
         have, other = [(row.video, row.frame_number) for row in (true_row, found_row)]
         if have != other:
-            raise UserError(f"{truth} has frame {have[1]} of {have[0]} where {found} has {other[1]} of {other[0]}")
+            raise UserError(f"{truth} has frame {have[1]} of {have[0]!r} where {found} has {other[1]} of {other[0]!r}")
     if _shape(true_rows) != _shape(found_rows):
         raise UserError(f"{truth} has values {_shape(true_rows)} and {found} {_shape(found_rows)}; expected one kind")
 
