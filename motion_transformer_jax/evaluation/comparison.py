@@ -70,7 +70,7 @@ def mean_interval(values: np.ndarray, *, seed: int, num_resamples: int) -> tuple
 
     To draw the videos of a pair of systems together is to draw their differences. The interval is bias-corrected and
     accelerated (BCa; Efron 1987): errors of videos are skewed, and from five videos on it holds the true mean somewhat
-    more often than the percentile interval. Both are too narrow for few videos: five give about 85 % instead of 95 %.
+    more often than the percentile interval. Both are too narrow for few videos: five hold it 75 to 85 % of the time.
 
     Args:
         values: float [N].

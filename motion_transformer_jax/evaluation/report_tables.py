@@ -149,10 +149,12 @@ def _table(columns: Mapping[str, tuple[str, bool | None]], rows: Mapping[str, Ma
         if figure is None:
             return Cell(MISSING)
         text = write(name, figure.value)
-        return Cell(text, "" if shared[name] else _note(figure), len(rows) > 1 and text == best[name])
+        unit, counted = shared[name]
+        note = "" if counted else f"{figure.count:,}" if unit else _note(figure)
+        return Cell(text, note, len(rows) > 1 and text == best[name])
 
     return Table(
-        [Column(heading, less, shared[name]) for name, (heading, less) in columns.items()],
+        [Column(heading, less, shared[name][0]) for name, (heading, less) in columns.items()],
         [(row, [cell(name, figures.get(name)) for name in columns]) for row, figures in rows.items()],
     )
 
@@ -165,14 +167,17 @@ def _best(name: str, less_is_better: bool | None, rows: Iterable[Mapping[str, Fi
     return write(name, min(values) if less_is_better else max(values))
 
 
-def _shared_note(name: str, rows: Iterable[Mapping[str, Figure]]) -> str:
-    notes = {_note(row[name]) for row in rows if name in row}
-    return notes.pop() if len(notes) == 1 else ""
+def _shared_note(name: str, rows: Iterable[Mapping[str, Figure]]) -> tuple[str, bool]:
+    """What all figures of a column are means of, and whether that includes how many; else cells tell the number."""
+    figures = [row[name] for row in rows if name in row]
+    counts, units = {figure.count for figure in figures}, {figure.unit for figure in figures}
+    if len(counts) == len(units) == 1:
+        return _note(figures[0]), True
+    return (figures[0].unit if len(units) == 1 else ""), False
 
 
 def _note(figure: Figure) -> str:
-    unit = figure.unit.removesuffix("s") if figure.count == 1 else figure.unit
-    return f"{figure.count:,} {unit}"
+    return f"{figure.count:,} {figure.unit}"
 
 
 def _heading(name: str) -> str:
