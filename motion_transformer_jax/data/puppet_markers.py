@@ -5,25 +5,25 @@ import numpy as np
 from motion_transformer_jax.data.puppet_drawing import coverage
 from motion_transformer_jax.data.puppet_skeleton import JOINTS
 
-# sRGB in [0, 255] of each joint's disc. The set: of the fully saturated colours (least channel 0, greatest half or
-# more) in steps of a quarter, those whose least distance is largest. Distances are Euclidean in sRGB, because blur and
-# compression mix colours there; no clothes are as saturated. The order: the nearer two joints usually are in the
-# picture, the farther apart their colours. Neck and pelvis have none: at 64 pixels theirs would lie on the shoulders'
-# and hips'.
+# sRGB in [0, 255] of each joint's disc. The set: of the vivid colours (greatest less least channel three quarters of
+# the range or more, which clothes seldom have) in steps of a quarter, those whose least distance is largest. Distances
+# are Euclidean in sRGB, because blur and compression mix colours there. The order: the nearer two joints usually are in
+# the picture, the farther apart their colours. Neck and pelvis have none: at 64 pixels theirs would lie on the
+# shoulders' and hips'.
 MARKER_COLOURS = {
-    "head": (0, 128, 64),
-    "left_shoulder": (128, 0, 191),
-    "left_elbow": (0, 255, 0),
-    "left_wrist": (255, 0, 0),
-    "right_shoulder": (255, 255, 0),
-    "right_elbow": (0, 255, 255),
-    "right_wrist": (128, 0, 64),
-    "left_hip": (0, 64, 255),
-    "left_knee": (0, 255, 128),
-    "left_ankle": (0, 0, 128),
-    "right_hip": (128, 255, 0),
-    "right_knee": (255, 0, 255),
-    "right_ankle": (128, 128, 0),
+    "head": (64, 64, 255),
+    "left_shoulder": (0, 191, 0),
+    "left_elbow": (255, 0, 191),
+    "left_wrist": (0, 128, 191),
+    "right_shoulder": (255, 128, 64),
+    "right_elbow": (0, 255, 191),
+    "right_wrist": (191, 64, 255),
+    "left_hip": (255, 255, 0),
+    "left_knee": (191, 0, 0),
+    "left_ankle": (64, 191, 255),
+    "right_hip": (0, 0, 191),
+    "right_knee": (128, 255, 64),
+    "right_ankle": (128, 0, 191),
 }
 MARKED_JOINTS = tuple(JOINTS.index(joint) for joint in MARKER_COLOURS)
 MARKER_RADIUS = 0.09  # scene units: 2.9 pixels of 64, two thirds of what parts the knees of one who stands

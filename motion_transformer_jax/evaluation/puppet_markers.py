@@ -11,7 +11,7 @@ from scipy import ndimage
 from motion_transformer_jax.data.puppet_markers import MARKED_JOINTS, MARKER_COLOURS, MARKER_RADIUS
 from motion_transformer_jax.evaluation.detectors import Keypoints
 
-COLOUR_REACH = 0.45  # distance in sRGB, channels in [0, 1]; those of two markers are 0.5 apart or more
+COLOUR_REACH = 0.45  # distance in sRGB, channels in [0, 1]; about the least one between two markers
 LEAST_CONTRAST = 0.3  # likeness of the disc less that of its surroundings, from which a marker counts as found
 
 _COLOURS = np.float32(list(MARKER_COLOURS.values())) / 255

@@ -1,5 +1,7 @@
 """Markers: where they are, what they change, and that their colours can be told apart."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -46,3 +48,17 @@ def test_a_disc_may_leave_the_frame():
     places[MARKED_JOINTS[0]], visible[MARKED_JOINTS[0]] = (1.0, -1.0, 0), True
     draw_markers(canvas, places, visible)
     assert canvas[0, -1].any() and not canvas[8:].any() and not canvas[:, :24].any()
+
+
+def test_colours_are_vivid_and_the_set_cannot_be_spread_further_by_changing_one():
+    colours = np.array(list(MARKER_COLOURS.values())) / 255
+    steps = np.array(list(itertools.product(np.linspace(0, 1, 5), repeat=3)))
+    vivid = np.round(steps[np.ptp(steps, axis=1) >= 0.75] * 255) / 255
+    assert {tuple(colour) for colour in colours} <= {tuple(colour) for colour in vivid}
+    for index in range(len(colours)):
+        others = np.delete(colours, index, axis=0)
+        least = np.linalg.norm(colours[index] - others, axis=-1).min()
+        assert least > 0.43
+        within = np.linalg.norm(others[:, None] - others, axis=-1)[np.triu_indices(len(others), 1)].min()
+        reachable = np.linalg.norm(vivid[:, None] - others, axis=-1).min(1).max()
+        assert min(within, reachable) < 0.44
