@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from study_reports import write_report
 from tiny_model import random_variables, tiny_config, tiny_variables
 
 from motion_transformer_jax import evaluate
@@ -114,3 +115,39 @@ def test_puppets_without_markers_have_no_akd(runs, tmp_path):
     assert evaluation["detector"] == "none"
     assert any("--detector puppets" in notice for notice in evaluation["notices"])
     assert "akd" not in evaluation["systems"][0]["figures"]
+
+
+def test_a_study_and_its_tally(tmp_path, capsys):
+    report, page, tally = write_report(tmp_path / "report", videos=1), tmp_path / "ask.html", tmp_path / "tally.json"
+    assert run_command(evaluate.main, ["study", str(report), "--out", str(page), "--seed", "1"]) == 0
+    key = json.loads((tmp_path / "ask_key.json").read_text())
+    assert page.is_file() and len(key["questions"]) == 3
+    shown = capsys.readouterr().out
+    assert "3 questions about motion transformer, fomm <b>, mraa" in shown and "ask_key.json: who is who" in shown
+
+    answers = [{"question": question["id"], "choice": "left"} for question in key["questions"]]
+    content = {"format": 1, "study": key["study"], "participant": "p", "answers": answers}
+    (tmp_path / "answers.json").write_text(json.dumps(content))
+    files = [str(tmp_path / name) for name in ("ask_key.json", "answers.json")]
+    assert run_command(evaluate.main, ["study", "tally", *files, "--out", str(tally)]) == 0
+    assert "100.0 %" in capsys.readouterr().out
+    assert len(json.loads(tally.read_text())["preferences"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--out", "a.html"], "required: REPORT"),
+        (["nowhere", "--out", "a.html"], "nowhere holds no metrics.json"),
+        (["nowhere", "--out", "a.html", "--questions", "0"], "--questions is 0; expected 1 or more"),
+        (["nowhere", "--out", "a.html", "--seed", "-1"], "--seed is -1; expected 0 or more"),
+        (["tally", "nowhere.json"], "required: ANSWERS"),
+        (["tally", "nowhere.json", "answers.json", "--out", "tally.json"], "cannot read nowhere.json"),
+    ],
+)
+def test_mistakes_of_a_study_are_one_line(tmp_path, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert run_command(evaluate.main, ["study", *arguments]) == 2
+    shown = capsys.readouterr().err
+    assert message in shown and shown.count("\n") == 1
+    assert not list(tmp_path.iterdir())
