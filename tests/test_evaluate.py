@@ -63,7 +63,7 @@ def test_report_holds_what_it_names(report):
 
 
 def test_written_predictions_have_the_measured_error(report):
-    """The film strip, read by itself, gives the table's L1 but for rounding; the clip shows source, truth and result."""
+    """The film strip gives the table's L1 but for rounding; the clip shows source, truth and result."""
     system = read_results(report).systems[0]
     video = system.videos[1]
     strip = np.asarray(Image.open(report / "mt" / "png" / f"{video.name}.png"), np.float32) / 255

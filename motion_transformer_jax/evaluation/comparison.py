@@ -80,9 +80,7 @@ def mean_interval(values: np.ndarray, *, seed: int, num_resamples: int) -> tuple
     if len(values) < 2:
         return None, None
     mean = float(values.mean())
-    if (
-        np.ptp(values) <= 1e-12 * np.abs(values).max()
-    ):  # equal but for rounding: BCa has nothing to divide by
+    if np.ptp(values) <= 1e-12 * np.abs(values).max():  # equal but for rounding: BCa has nothing to divide by
         return mean, mean
     drawn = bootstrap(
         (values,),

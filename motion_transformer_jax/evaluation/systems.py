@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 FPS = 25  # of everything that is written
 _ERROR_GAIN = 2
 _PICTURED_VIDEOS = 3
+_REGRESSION_FRAMES = 8  # of a video; its poses repeat
 _UNITS = {"akd": "frames with keypoints", "mkr": "frames with true keypoints", "aed": "frames with both identities"}
 
 Lpips = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -105,7 +106,12 @@ def evaluate_system(system: System, measurement: Measurement, report: str | os.P
     animator = Animator(config, system.variables, batch_size=measurement.batch_size)
     regression = {}
     if measurement.train_set is not None:
-        regression = measure_regression(animator, measurement.train_set.videos, test_set.videos)
+        regression = measure_regression(
+            animator.estimate_motions,
+            measurement.train_set.videos,
+            test_set.videos,
+            frames_per_video=_REGRESSION_FRAMES,
+        )
     pictures = _draw_pictures(system, measurement, report)
     animation = {}
     if measurement.pairs:

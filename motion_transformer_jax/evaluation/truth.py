@@ -1,11 +1,16 @@
 """What is true of the test set: joints where they are known, else what the detectors find in the true frames."""
 
+from collections.abc import Iterator
+from itertools import islice
+
 import numpy as np
 
 from motion_transformer_jax.evaluation.detection_cache import DetectionCache
 from motion_transformer_jax.evaluation.detectors import Detectors, Keypoints
 from motion_transformer_jax.evaluation.test_set import TestSet
-from motion_transformer_jax.evaluation.video_measure import Detections
+from motion_transformer_jax.evaluation.video_measure import Detections, joined
+
+_CACHED_FRAMES = 256  # in an entry of the cache
 
 
 class Truth:
