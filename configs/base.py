@@ -195,6 +195,7 @@ def _data() -> ConfigDict:
             puppet_identities=64,  # in train; test has a quarter as many
             puppet_clips=4,  # for each identity
             puppet_frames=64,  # in each clip
+            puppet_markers=False,  # draw a disc of its own colour on every visible joint, for evaluation to find again
         )
     )
 

@@ -20,7 +20,8 @@ from motion_transformer_jax.cli import Parser, parse_config, run_command
 from motion_transformer_jax.configs import demo as demo_config
 from motion_transformer_jax.data.corpus import identity
 from motion_transformer_jax.data.image import resize_image
-from motion_transformer_jax.data.pairs import VideoSource, create_videos, validation_pairs
+from motion_transformer_jax.data.pairs import validation_pairs
+from motion_transformer_jax.data.video_sources import VideoSource, create_videos
 from motion_transformer_jax.data.video_writer import write_image, write_video
 from motion_transformer_jax.inference.animator import AnimatedFrame, Animator
 from motion_transformer_jax.training.checkpoint import load_variables
@@ -71,6 +72,7 @@ def held_out_puppets(config: ConfigDict) -> VideoSource:
         puppet_identities=data.puppet_identities,
         puppet_clips=data.puppet_clips,
         puppet_frames=data.puppet_frames,
+        puppet_markers=data.puppet_markers,
     )
 
 

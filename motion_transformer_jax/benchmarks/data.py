@@ -17,8 +17,9 @@ from motion_transformer_jax.data.augment import Augmentation, augment_pair
 from motion_transformer_jax.data.builders import Preparation, prepare_dataset
 from motion_transformer_jax.data.corpus import Clip, list_split
 from motion_transformer_jax.data.frame_records import FrameFormat, encoded_frames
-from motion_transformer_jax.data.pairs import PairBatches, PairSource, create_videos
+from motion_transformer_jax.data.pairs import PairBatches, PairSource
 from motion_transformer_jax.data.puppets import PuppetVideos, write_puppets
+from motion_transformer_jax.data.video_sources import create_videos
 
 REPEATS = 5
 _WARM_UP = 12

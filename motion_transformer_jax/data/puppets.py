@@ -18,6 +18,7 @@ from motion_transformer_jax.data.puppet_body import HEAD_SOLID, assemble, visibl
 from motion_transformer_jax.data.puppet_drawing import Solids, draw_shadow, draw_solids
 from motion_transformer_jax.data.puppet_head import HeadPaint
 from motion_transformer_jax.data.puppet_identity import Puppet, sample_puppet
+from motion_transformer_jax.data.puppet_markers import draw_markers
 from motion_transformer_jax.data.puppet_motion import MOTIONS, sample_pose
 from motion_transformer_jax.data.puppet_scenery import Scenery, sample_scenery
 from motion_transformer_jax.data.puppet_skeleton import BONES, GROUND, JOINTS, Skeleton, create_skeleton
@@ -51,6 +52,17 @@ class _Scene:
     scenery: Scenery
     background: np.ndarray | None  # [S, S, 3] where it stands still
 
+    @functools.cached_property
+    def places(self) -> np.ndarray:
+        """Of JOINTS, [T, J, 3] in scene units."""
+        return np.stack([self.skeleton.joints[joint] for joint in JOINTS], 1)
+
+    @functools.cached_property
+    def visible(self) -> np.ndarray:
+        """Of JOINTS, bool [T, J]: shown by the body, and in the frame."""
+        inside = (np.abs(self.places[..., :2]) <= 1).all(-1)
+        return inside & visible_joints(self.puppet, self.skeleton, self.solids, self.names)
+
 
 @dataclasses.dataclass(frozen=True)
 class PuppetVideos:
@@ -69,6 +81,7 @@ class PuppetVideos:
         fps: frames per second: what tempo means.
         pan: how far the background drifts to and fro in scene units (the frame is 2 wide), at most
             0.5; 0: it stands still.
+        markers: whether visible joints wear discs in colours of their own (`puppet_markers.py`).
 
     Raises:
         ValueError: an argument is out of its range.
@@ -83,6 +96,7 @@ class PuppetVideos:
     size: int
     fps: float = 25
     pan: float = 0.0
+    markers: bool = False
 
     def __post_init__(self):
         if self.split not in _SPLITS:
@@ -147,6 +161,8 @@ class PuppetVideos:
         ]
         draw_shadow(canvas, float(scene.skeleton.joints["pelvis"][t, 0]), GROUND, 0.34)
         draw_solids(canvas, scene.solids.at(t), paints)
+        if self.markers:
+            draw_markers(canvas, scene.places[t], scene.visible[t])
         return (np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8)
 
     def annotations(self, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -159,11 +175,9 @@ class PuppetVideos:
             IndexError: there is no such clip.
         """
         scene = self._scene(index)
-        places = np.stack([scene.skeleton.joints[joint][:, :2] for joint in JOINTS], 1)
-        pixels = (places + 1) * (self.size / 2) - 0.5  # the scene ends at the frame's edges
+        pixels = (scene.places[..., :2] + 1) * (self.size / 2) - 0.5  # the scene ends at the frame's edges
         joints = (2 * pixels / (self.size - 1) - 1).astype(np.float32)
-        inside = ((pixels >= -0.5) & (pixels <= self.size - 0.5)).all(-1)
-        return joints, inside & visible_joints(scene.puppet, scene.skeleton, scene.solids, scene.names)
+        return joints, scene.visible.copy()
 
     def _check(self, index: int) -> tuple[int, int]:
         if not 0 <= index < len(self):

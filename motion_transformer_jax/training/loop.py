@@ -20,7 +20,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from motion_transformer_jax.atomic import atomic_path
-from motion_transformer_jax.data.pairs import PairBatches, PairSource, VideoSource, create_videos, validation_pairs
+from motion_transformer_jax.data.pairs import PairBatches, PairSource, validation_pairs
+from motion_transformer_jax.data.video_sources import VideoSource, create_videos
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.vgg import random_vgg19
 from motion_transformer_jax.torch_io.vgg import load_imagenet_vgg19
@@ -158,6 +159,7 @@ def _open_data(config: ConfigDict, mesh: Mesh) -> _Data:
             puppet_identities=data.puppet_identities,
             puppet_clips=data.puppet_clips,
             puppet_frames=data.puppet_frames,
+            puppet_markers=data.puppet_markers,
         )
         for split in ("train", "test")
     }

@@ -36,6 +36,7 @@ FIXED_FIELDS = (
     "data.puppet_identities",
     "data.puppet_clips",
     "data.puppet_frames",
+    "data.puppet_markers",
     "train.objective",
     "train.batch_size",
 )

@@ -5,10 +5,8 @@ from collections import Counter
 import jax
 import numpy as np
 import pytest
-from PIL import Image
 
-from motion_transformer_jax.data.corpus import identity
-from motion_transformer_jax.data.pairs import PairBatches, PairSource, create_videos, validation_pairs
+from motion_transformer_jax.data.pairs import PairBatches, PairSource, validation_pairs
 from motion_transformer_jax.errors import UserError
 
 
@@ -193,38 +191,6 @@ def test_validation_pairs_are_first_and_later_frames_of_all_videos():
     assert len(validation_pairs(videos(1, num_frames=2), num_pairs=3, batch_size=1, seed=0)) == 3
 
 
-def test_puppets_of_the_two_splits_never_mix():
-    options = dict(kind="puppets", image_size=16, puppet_identities=8, puppet_clips=2, puppet_frames=3)
-    train, test = create_videos("train", **options), create_videos("test", **options)
-    assert len(train.names) == 16 and len(test.names) == 4
-    assert not {identity(name) for name in train.names} & {identity(name) for name in test.names}
-    batch = next(PairBatches(PairSource(train, repeats=1), batch_size=3, seed=0))
-    assert batch["driving"].shape == (3, 16, 16, 3) and batch["driving"].dtype == np.uint8
-    assert train.num_frames(0) == 3
-    other = create_videos("train", **options, seed=1)
-    assert (other.frame(0, 0) != train.frame(0, 0)).any()
-    assert len(create_videos("test", **(options | {"puppet_identities": 1})).names) == 2
-
-
-def test_videos_of_the_two_splits_never_mix(tmp_path):
-    for split, level in (("train", 50), ("test", 200)):
-        for clip in range(2):
-            strip = np.repeat(level + np.arange(4, dtype=np.uint8), 8)[None, :, None]
-            (tmp_path / split).mkdir(exist_ok=True)
-            Image.fromarray(np.broadcast_to(strip, (8, 32, 3))).save(tmp_path / split / f"{clip}.png")
-    for split, level in (("train", 50), ("test", 200)):
-        opened = create_videos(split, kind="folder", image_size=8, folder=str(tmp_path))
-        iterator = PairBatches(PairSource(opened, repeats=10), batch_size=20, seed=0)
-        values = np.concatenate(list(next(iterator).values()))
-        assert set(np.unique(values)) == set(range(level, level + 4))
-
-
 def test_bad_requests_are_refused():
-    with pytest.raises(UserError, match=r'data\.kind is "pupets"; expected "folder" or "puppets"'):
-        create_videos("train", kind="pupets", image_size=16)
-    with pytest.raises(UserError, match=r"data\.puppet_frames is 1; a pair needs two"):
-        create_videos("train", kind="puppets", image_size=16, puppet_frames=1)
-    with pytest.raises(UserError, match=r"cannot make puppets: size=8: expected at least 16"):
-        create_videos("train", kind="puppets", image_size=8)
     with pytest.raises(UserError, match=r"data\.repeats is 0; expected at least 1"):
         PairSource(videos(), repeats=0)

@@ -13,8 +13,9 @@ from PIL import Image
 from motion_transformer_jax.data import shards
 from motion_transformer_jax.data.builders import Preparation, open_dataset, prepare_dataset
 from motion_transformer_jax.data.frame_records import FrameFormat
-from motion_transformer_jax.data.pairs import PairBatches, PairSource, create_videos
+from motion_transformer_jax.data.pairs import PairBatches, PairSource
 from motion_transformer_jax.data.prepared_videos import PreparedVideos, find_prepared, require_prepared
+from motion_transformer_jax.data.video_sources import create_videos
 from motion_transformer_jax.errors import UserError
 
 
@@ -88,7 +89,8 @@ def test_a_large_corpus_is_sampled_without_reading_the_rest(tmp_path, monkeypatc
     assert 1 <= opened(videos) < 256
     code = (
         "import re, sys\n"
-        "from motion_transformer_jax.data.pairs import PairBatches, PairSource, create_videos\n"
+        "from motion_transformer_jax.data.pairs import PairBatches, PairSource\n"
+        "from motion_transformer_jax.data.video_sources import create_videos\n"
         "videos = create_videos('train', kind='folder', folder=sys.argv[1], image_size=8)\n"
         "next(PairBatches(PairSource(videos, repeats=100), batch_size=64, seed=0))\n"
         # Not getrusage's ru_maxrss, which starts at the peak of the process that started this one.

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from motion_transformer_jax.configs import demo
-from motion_transformer_jax.data.pairs import create_videos
+from motion_transformer_jax.data.video_sources import create_videos
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.animation_model import Generation
 from motion_transformer_jax.models.dense_motion import DenseMotion
