@@ -26,6 +26,8 @@ COMMANDS = {
     "demo": "train a small model on puppets and animate a held-out one",
     "animate": "move the figure in an image as the one in a video moves",
     "convert": "read and write PyTorch checkpoints, and tell what one holds",
+    "evaluate": "measure trained models, compare them, and write a report",
+    "ablate": "train and evaluate variants of an experiment under one budget",
     "prepare": "make a training dataset of videos, and look at one",
     "benchmark": "measure speed, beside a reference in the same run",
     "capacity": "print the parameters and multiply-adds of the networks",

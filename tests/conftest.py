@@ -18,6 +18,7 @@ os.environ["XLA_FLAGS"] = (
 import jax
 import numpy as np
 import pytest
+from browser import launched
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -47,3 +48,13 @@ def golden():
             return dict(arrays)
 
     return load
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Opens our pages: `with chromium.open(path, width=390) as opened`; skips where there is no Chromium.
+
+    No longer than a module: Playwright's event loop runs all the while and would be in the way of Orbax's.
+    """
+    with launched() as browser:
+        yield browser

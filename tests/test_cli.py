@@ -159,7 +159,14 @@ def test_messages_are_plain_even_when_a_library_set_logging_up_first():
 
 @pytest.mark.parametrize(
     "argv",
-    [*([name] for name in cli.COMMANDS), ["prepare", "inspect"], ["benchmark", "data"], ["convert", "inspect"]],
+    [
+        *([name] for name in cli.COMMANDS),
+        ["prepare", "inspect"],
+        ["benchmark", "data"],
+        ["convert", "inspect"],
+        ["evaluate", "study"],
+        ["evaluate", "study", "tally"],
+    ],
     ids=" ".join,
 )
 def test_every_command_helps(argv, capsys):

@@ -49,11 +49,11 @@ class FolderVideos:
         if not os.fspath(folder):
             raise UserError(f"no folder of videos is given; {LAYOUT}; pass --config.data.folder=DIR")
         paths = list_split(folder, split)
-        caches = [root / str(size) / split for root in _cache_roots(Path(folder))]
+        caches = [root / str(size) / split for root in cache_roots(Path(folder))]
         entries = [find_entry(path, caches, size) for path in paths]
         missing = [index for index, entry in enumerate(entries) if entry is None]
         if missing:
-            cache = _writable(caches)
+            cache = first_writable(caches)
             bar = tqdm(missing, f"decoding {split} videos", unit="video", disable=None if progress else True)
             for index in bar:
                 entries[index] = _decode(paths[index], cache, size)
@@ -71,16 +71,24 @@ class FolderVideos:
         return self._entries[index].frame(t)
 
 
-def _cache_roots(folder: Path) -> list[Path]:
-    """Where the frames of a folder's videos may lie, in order of preference."""
-    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "motion_transformer_jax"
+def user_cache() -> Path:
+    """Where this package may keep what it can make again; not made here."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "motion_transformer_jax"
+
+
+def cache_roots(folder: Path) -> list[Path]:
+    """Where what is made of a folder's videos may lie, in order of preference."""
     resolved = folder.resolve()
     key = hashlib.sha256(os.fsencode(resolved)).hexdigest()[:16]
-    return [folder / ".cache-motion-transformer", user / f"{resolved.name}-{key}"]
+    return [folder / ".cache-motion-transformer", user_cache() / f"{resolved.name}-{key}"]
 
 
-def _writable(caches: list[Path]) -> Path:
-    """The first cache that can be written, made if need be."""
+def first_writable(caches: list[Path]) -> Path:
+    """The first cache that can be written, made if need be.
+
+    Raises:
+        UserError: none can.
+    """
     for cache in caches:
         try:
             cache.mkdir(parents=True, exist_ok=True)
@@ -89,7 +97,7 @@ def _writable(caches: list[Path]) -> Path:
         except OSError:
             continue
     raise UserError(
-        f"neither {caches[0]} nor {caches[1]} can be written; decoded frames need one of them; "
+        f"cannot write to {' nor to '.join(map(str, caches))}; expected one folder for what is kept of the videos; "
         "make one writable or set XDG_CACHE_HOME to a folder that is"
     )
 

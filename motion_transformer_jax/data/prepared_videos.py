@@ -19,25 +19,27 @@ class PreparedVideos:
     Attributes:
       names: of the videos.
       pairs: (source, driving) names to animate, as the dataset's CSV file had them; of the test split.
+      size: side of the frames in pixels.
     """
 
-    def __init__(self, folder: str | os.PathLike, *, split: str, size: int):
+    def __init__(self, folder: str | os.PathLike, *, split: str, size: int | None = None):
         """Open a dataset; no frame is read.
 
         Args:
           folder: as `find_prepared` returns it.
           split: "train" or "test".
-          size: side of the frames in pixels.
+          size: that the frames must have; None: any.
 
         Raises:
           UserError: the dataset is of another size or version, or damaged.
         """
         builder = open_dataset(folder)
         metadata = builder.info.metadata
-        if metadata["size"] != size:
+        self.size: int = metadata["size"]
+        if size not in (None, self.size):
             raise UserError(
-                f"{folder} holds frames of {metadata['size']} px but model.image_size={size}; "
-                f"prepare the dataset with --size {size}, or set model.image_size={metadata['size']}"
+                f"{folder} holds frames of {self.size} px but model.image_size={size}; "
+                f"prepare the dataset with --size {size}, or set model.image_size={self.size}"
             )
         videos = metadata["videos"][split]
         self.names = [video["name"] for video in videos]

@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.data.image import resize_image
 from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.inference.batching import default_batch_size, one_batch_ahead, pad_batch, split_batches
 from motion_transformer_jax.inference.retarget import Mode, check_mode, movement_scale, nearest_frame, retarget
 from motion_transformer_jax.models.animation_model import AnimationModel, create_animation_model
 from motion_transformer_jax.models.motion import Motion
@@ -83,7 +84,7 @@ class Animator:
             batch_size: Driving frames in a batch; None: 4 on CPU, 16 on an accelerator.
         """
         self.image_size: int = config.model.image_size
-        self.batch_size = batch_size or (4 if jax.default_backend() == "cpu" else 16)
+        self.batch_size = batch_size or default_batch_size()
         self.mode: Mode = config.animate.mode
         self.adapt_scale: bool = config.animate.adapt_scale
         self._has_disentangler: bool = config.disentangler.enabled
@@ -125,9 +126,7 @@ class Animator:
 
     def estimate_motions(self, frames: Frames) -> Iterator[Motion]:
         """Streams each frame's Motion, [1, K, 2], on the host."""
-        for _, motion in self._one_batch_ahead(
-            (batch, self._estimate(self._pad(batch))) for batch in self._batches(frames)
-        ):
+        for _, motion in one_batch_ahead((batch, self._estimate(self._pad(batch))) for batch in self._batches(frames)):
             yield motion
 
     def find_best_frame(self, source: np.ndarray | SourceState, frames: Frames) -> int:
@@ -200,7 +199,7 @@ class Animator:
             motion = self._retarget(source.motion, driving_motion, initial, scale, mode)
             return batch, (driving_motion, motion, *self._generate(source, motion))
 
-        for driving, (driving_motion, motion, image, mask) in self._one_batch_ahead(map(start, self._batches(frames))):
+        for driving, (driving_motion, motion, image, mask) in one_batch_ahead(map(start, self._batches(frames))):
             yield AnimatedFrame(image[0], driving, driving_motion, motion, mask[0])
 
     def _initial_motion(
@@ -228,30 +227,16 @@ class Animator:
         return source if isinstance(source, SourceState) else self.encode_source(source)
 
     def _batches(self, frames: Frames) -> Iterator[list[np.ndarray]]:
-        stream = map(self._fit, _open(frames))
-        while batch := list(islice(stream, self.batch_size)):
-            yield batch
+        return split_batches(map(self._fit, _open(frames)), self.batch_size)
 
     def _pad(self, batch: list[np.ndarray]) -> np.ndarray:
-        """One array of `batch_size` frames; the last stands in for those missing, so that nothing is compiled anew."""
-        return np.stack(batch + [batch[-1]] * (self.batch_size - len(batch)))
+        return pad_batch(batch, self.batch_size)
 
     def _fit(self, frame: np.ndarray) -> np.ndarray:
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
             raise ValueError(f"expected a frame uint8 [H, W, 3], got {frame.dtype} {list(frame.shape)}")
         size = (self.image_size, self.image_size)
         return frame if frame.shape[:2] == size else resize_image(frame, size)
-
-    @staticmethod
-    def _one_batch_ahead(started: Iterable[tuple[list[np.ndarray], Any]]) -> Iterator[tuple[np.ndarray, Any]]:
-        """Takes batches under way apart, (frame, [1, ...] results), each after the next one was started."""
-        waiting = None
-        for batch in chain(started, [None]):
-            if waiting is not None:
-                frames, results = waiting[0], jax.device_get(waiting[1])
-                for index, frame in enumerate(frames):
-                    yield frame, jax.tree.map(lambda x, i=index: x[i : i + 1], results)
-            waiting = batch
 
 
 def _open(frames: Frames) -> Iterator[np.ndarray]:

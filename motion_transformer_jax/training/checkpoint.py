@@ -25,6 +25,7 @@ from motion_transformer_jax.models.animation_model import create_animation_model
 from motion_transformer_jax.training.config_check import validate_config
 from motion_transformer_jax.training.saved_config import load_config
 from motion_transformer_jax.training.state import DISCRIMINATOR, without_discriminator
+from motion_transformer_jax.training.tree_check import check_tree
 
 CHECKPOINTS_FOLDER = "checkpoints"
 BEST_METRIC = "validation/l1"
@@ -177,6 +178,17 @@ def load_variables(
     return config, variables
 
 
+def chosen_step(folder: str | os.PathLike, step: int | str | None = None) -> int:
+    """The number of the step that `load_variables` takes, for the same arguments and with the same errors."""
+    checkpoints = Path(folder).absolute() / CHECKPOINTS_FOLDER
+    _require_complete_step(checkpoints)
+    manager = _open(checkpoints, writing=False)
+    try:
+        return _choose_step(manager, checkpoints, step)
+    finally:
+        manager.close()
+
+
 def _wanted(saved: dict, *, averaged: bool, discriminator: bool) -> dict:
     """What of a saved state is needed: the model's parameters and statistics, or their averages."""
     present = {name: saved.get(name) or {} for name in ("params", "batch_stats")}
@@ -255,38 +267,6 @@ def _restore(manager, step: int, folder: Path, **items):
 def _unreadable(folder: Path, error: Exception) -> str:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return f"checkpoint {folder} cannot be read ({reason[:200]}); remove that folder to use an older one"
-
-
-_ADVICE = "the checkpoint is from another config: restore its config.json or choose another folder"
-
-
-def check_tree(folder: str | os.PathLike, saved: Any, expected: Any, *, advice: str = _ADVICE) -> None:
-    """Raise a UserError that names the first array in which the saved tree differs from the expected one.
-
-    Args:
-      folder: where the saved tree is from.
-      saved, expected: trees of arrays, or of shapes.
-      advice: what to do about it, the message's end.
-    """
-    saved, expected = _named_arrays(saved), _named_arrays(expected)
-    for name, (shape, dtype) in expected.items():
-        if name not in saved:
-            raise UserError(f"{folder} has no {name}, which the config's model has; {advice}")
-        if saved[name][0] != shape:
-            raise UserError(f"{folder} has {name} of shape {saved[name][0]} but the config makes {shape}; {advice}")
-        if saved[name][1] != dtype:  # Orbax would cast without a word.
-            raise UserError(f"{folder} has {name} as {saved[name][1]} but the config makes {dtype}; {advice}")
-    for name in saved:
-        if name not in expected:
-            raise UserError(f"{folder} has {name}, which the config's model lacks; {advice}")
-
-
-def _named_arrays(tree: Any) -> dict[str, tuple[tuple[int, ...], str]]:
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): (tuple(leaf.shape), np.dtype(leaf.dtype).name)
-        for path, leaf in leaves
-    }
 
 
 def _gather(progress: dict) -> list[dict]:

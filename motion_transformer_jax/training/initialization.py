@@ -8,8 +8,9 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.torch_io.hrnet import load_imagenet_hrnet
-from motion_transformer_jax.training.checkpoint import check_tree, load_variables
+from motion_transformer_jax.training.checkpoint import load_variables
 from motion_transformer_jax.training.state import DISENTANGLER, TrainState, with_fresh_average
+from motion_transformer_jax.training.tree_check import check_tree
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from motion_transformer_jax.data.video_writer import write_image
-from motion_transformer_jax.models.animation_model import Generation
 from motion_transformer_jax.training.disentanglement import (
     create_disentangled_animation,
     create_disentanglement_eval_step,
@@ -17,14 +16,10 @@ from motion_transformer_jax.training.disentanglement import (
 from motion_transformer_jax.training.parallel import shard_batch
 from motion_transformer_jax.training.state import TrainState
 from motion_transformer_jax.training.step import create_eval_step, create_reconstruct
-from motion_transformer_jax.viz.keypoints import draw_keypoints
-from motion_transformer_jax.viz.masks import draw_flow, draw_masks, draw_occlusion
-from motion_transformer_jax.viz.sheet import contact_sheet
+from motion_transformer_jax.viz.generation import draw_generations
 
 SAMPLES_FOLDER = "samples"
 NUM_SAMPLES = 4
-COLUMNS = ("source", "driving", "result", "warped source", "masks", "flow", "occlusion")
-_LEAST_CELL_PX = 128
 
 
 class Validation:
@@ -60,34 +55,7 @@ class Validation:
         source, driving = (self._batches[0][name][:NUM_SAMPLES] for name in ("source", "driving"))
         if not self._reconstructs:
             driving = np.roll(driving, 1, axis=0)
-        return draw_samples(source, driving, self._generate(variables, source, driving))
-
-
-def draw_samples(source: np.ndarray, driving: np.ndarray, generation: Generation) -> np.ndarray:
-    """A contact sheet with a row for each pair: the frames with their keypoints, the result, masks and occlusion.
-
-    Args:
-      source, driving: uint8 [B, H, W, 3].
-      generation: the model's, of source moved by driving.
-
-    Returns:
-      uint8 [H', W', 3].
-    """
-    result = jax.device_get(generation)
-    size = max(_LEAST_CELL_PX, source.shape[1])
-    rows = [
-        [
-            draw_keypoints(source[i], result.source_motion.keypoints[i], result.source_motion.affine[i], size=size),
-            draw_keypoints(driving[i], result.driving_motion.keypoints[i], result.driving_motion.affine[i], size=size),
-            result.prediction[i],
-            result.deformed[i],
-            draw_masks(result.dense.mask[i], size),
-            draw_flow(result.dense.deformation[i], size),
-            draw_occlusion(result.dense.occlusion[i], size),
-        ]
-        for i in range(len(source))
-    ]
-    return contact_sheet(rows, column_labels=COLUMNS, cell_px=size)
+        return draw_generations(source, driving, self._generate(variables, source, driving))
 
 
 def save_picture(workdir: str | os.PathLike, step: int, picture: np.ndarray) -> None:

@@ -1,1 +1,1 @@
-"""Drawing: keypoints, masks, flow and contact sheets."""
+"""Drawing: keypoints, masks, flow, attention and contact sheets."""

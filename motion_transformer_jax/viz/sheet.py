@@ -9,6 +9,7 @@ from motion_transformer_jax.viz.raster import as_uint8, resize
 
 _PAGE = (255, 255, 255)
 _INK = (45, 48, 56)
+_LEGEND_CELL_PX = 128  # its text is as large as that of a sheet with such cells
 _FRAME = (196, 200, 208)
 
 
@@ -44,7 +45,7 @@ def contact_sheet(
     _check_labels("column_labels", column_labels, num_columns)
     if cell_px is None:
         cell_px = max(64, *(side for image in pictures for side in np.shape(image)[:2]))
-    font = ImageFont.load_default(size=float(np.clip(cell_px / 9, 11, 28)))
+    font = _font(cell_px)
     left = padding + _text_width(font, row_labels)
     top = padding + (round(1.4 * font.size) if column_labels is not None else 0)
     step = cell_px + padding
@@ -61,6 +62,53 @@ def contact_sheet(
         middle = left + j * step + cell_px / 2
         draw.text((middle, top - 0.3 * font.size), label, _INK, font=font, anchor="ms")
     return np.asarray(page)
+
+
+def add_legend(picture: np.ndarray, entries: Sequence[tuple[np.ndarray, str]], *, padding: int = 8) -> np.ndarray:
+    """Write what colours mean below a picture: swatches, each with its text behind it, in as many lines as they need.
+
+    Args:
+      picture: uint8 `[H, W, 3]`.
+      entries: swatch as `as_uint8` takes it, drawn at its own size, and its text.
+      padding: white around the entries, in pixels.
+
+    Returns:
+      uint8 `[H', W', 3]`, the picture on top; wider than the picture only where an entry is.
+    """
+    drawn = [_draw_entry(swatch, text, padding) for swatch, text in entries]
+    page_width = max(picture.shape[1], *(entry.width + 2 * padding for entry in drawn))
+    lines, x = [[]], padding
+    for entry in drawn:
+        if lines[-1] and x + entry.width + padding > page_width:
+            lines.append([])
+            x = padding
+        lines[-1].append((x, entry))
+        x += entry.width + 3 * padding
+    heights = [max(entry.height for _, entry in line) for line in lines]
+    page = Image.new("RGB", (page_width, picture.shape[0] + sum(heights) + padding * (len(lines) + 1)), _PAGE)
+    page.paste(Image.fromarray(as_uint8(picture)))
+    top = picture.shape[0] + padding
+    for line, height in zip(lines, heights, strict=True):
+        for x, entry in line:
+            page.paste(entry, (x, top + (height - entry.height) // 2))
+        top += height + padding
+    return np.asarray(page)
+
+
+def _draw_entry(swatch: np.ndarray, text: str, padding: int) -> Image.Image:
+    font = _font(_LEGEND_CELL_PX)
+    height, width = swatch.shape[:2]
+    entry = Image.new(
+        "RGB", (width + padding + round(font.getlength(text)) + 1, max(height, round(1.4 * font.size))), _PAGE
+    )
+    entry.paste(Image.fromarray(as_uint8(swatch)), (0, (entry.height - height) // 2))
+    at = (width + padding, entry.height / 2)
+    ImageDraw.Draw(entry).text(at, text, _INK, font=font, anchor="lm")
+    return entry
+
+
+def _font(cell_px: float) -> ImageFont.FreeTypeFont:
+    return ImageFont.load_default(size=float(np.clip(cell_px / 9, 11, 28)))
 
 
 def _check_labels(name, labels, count):

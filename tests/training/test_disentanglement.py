@@ -149,8 +149,8 @@ def test_factors_are_uniform_and_each_examples_own():
 
 def test_validation_shows_figures_in_the_poses_of_others(trained, monkeypatch):
     mesh, drawn = create_mesh(jax.devices()[:1]), []
-    draw = samples.draw_samples
-    monkeypatch.setattr(samples, "draw_samples", lambda *arguments: drawn.append(arguments) or draw(*arguments))
+    draw = samples.draw_generations
+    monkeypatch.setattr(samples, "draw_generations", lambda *arguments: drawn.append(arguments) or draw(*arguments))
     validation = samples.Validation(ema_config(), mesh, [BATCH])
     states = [replicate(trained.states[number], mesh) for number in (0, NUM_STEPS)]
     assert validation.measure(states[1]).keys() == {

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from motion_transformer_jax.viz.sheet import contact_sheet
+from motion_transformer_jax.viz.sheet import add_legend, contact_sheet
 
 
 def solid(height, width, color):
@@ -36,3 +36,17 @@ def test_contact_sheet_refuses_nothing_and_wrong_labels():
         contact_sheet([[None], []])
     with pytest.raises(ValueError, match="row_labels has 1 entries; expected 2"):
         contact_sheet([[np.zeros((4, 4))]] * 2, row_labels=["a"])
+
+
+def test_legend_fills_lines_below_the_picture():
+    picture = solid(40, 300, (1, 2, 3))
+    entries = [(solid(10, 20, (255, 0, 0)), "red thing"), (solid(30, 20, (0, 255, 0)), "green thing")]
+    wide, narrow = add_legend(picture, entries), add_legend(picture[:, :150], entries)
+    np.testing.assert_array_equal(wide[:40], picture)
+    np.testing.assert_array_equal(narrow[:40], picture[:, :150])
+    assert narrow.shape[0] > wide.shape[0] + 15  # two lines
+    for legend in (wide[40:], narrow[40:]):
+        for color, count in (((255, 0, 0), 200), ((0, 255, 0), 600)):
+            assert (legend == color).all(-1).sum() == count
+        assert (legend.max(-1) < 100).any()  # text
+    assert wide[40:, -3:].min() == 255

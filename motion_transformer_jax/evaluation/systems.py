@@ -1,0 +1,220 @@
+"""Evaluates trained systems on one test set and writes the report's folder."""
+
+import dataclasses
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from motion_transformer_jax.data.video_writer import write_image, write_video
+from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.evaluation.cross_identity import animate_pairs
+from motion_transformer_jax.evaluation.detectors import Detectors
+from motion_transformer_jax.evaluation.landmark_regression import measure_regression
+from motion_transformer_jax.evaluation.pictures import draw_system_pictures
+from motion_transformer_jax.evaluation.reconstruction import Reconstructor
+from motion_transformer_jax.evaluation.results import Figure, SystemResult, VideoResult
+from motion_transformer_jax.evaluation.test_set import TestSet
+from motion_transformer_jax.evaluation.truth import Truth
+from motion_transformer_jax.evaluation.video_measure import VideoMeasure
+from motion_transformer_jax.inference.animator import Animator
+
+logger = logging.getLogger(__name__)
+
+FPS = 25  # of everything that is written
+_ERROR_GAIN = 2
+_PICTURED_VIDEOS = 3
+_REGRESSION_FRAMES = 8  # of a video; its poses repeat
+_UNITS = {"akd": "frames with keypoints", "mkr": "frames with true keypoints", "aed": "frames with both identities"}
+
+Lpips = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class System:
+    """A trained model and where it is from.
+
+    Attributes:
+        name: of its row and its folder in the report.
+        checkpoint: the run's folder, as the user named it.
+        step: of the checkpoint.
+        config, variables: as `load_variables` gives them.
+    """
+
+    name: str
+    checkpoint: str
+    step: int
+    config: ConfigDict
+    variables: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """What every system is measured by.
+
+    Attributes:
+        test_set: the videos.
+        train_set: videos with true joints to fit the landmark regression on; None: no regression.
+        detectors: of keypoints and identities.
+        truth: what they find in the true frames, or what is known of them.
+        lpips: the perceptual distance; None: not measured.
+        pairs: (source, driving) indices to animate.
+        png: also write the predictions as lossless film strips, as FOMM's pose-evaluation reads them.
+        per_head: also draw the attention of each head.
+        batch_size: frames in a batch; None: what suits the device.
+    """
+
+    test_set: TestSet
+    detectors: Detectors
+    truth: Truth
+    train_set: TestSet | None = None
+    lpips: Lpips | None = None
+    pairs: Sequence[tuple[int, int]] = ()
+    png: bool = False
+    per_head: bool = False
+    batch_size: int | None = None
+
+
+def evaluate_system(system: System, measurement: Measurement, report: str | os.PathLike) -> SystemResult:
+    """Measures one system, and writes its videos and pictures to REPORT/NAME/.
+
+    Args:
+        system: the model.
+        measurement: by what to measure it.
+        report: the report's folder; it is there.
+
+    Returns:
+        Its row of the table.
+
+    Raises:
+        UserError: something cannot be read or written.
+    """
+    report, config, test_set = Path(report), system.config, measurement.test_set
+    start = time.monotonic()
+    videos, measured = _reconstruct_videos(system, measurement, report)
+    seconds = time.monotonic() - start
+    speed = test_set.num_frames / seconds
+    logger.info("%s: %d frames reconstructed and measured, %.1f frames/s", system.name, test_set.num_frames, speed)
+    animator = Animator(config, system.variables, batch_size=measurement.batch_size)
+    regression = {}
+    if measurement.train_set is not None:
+        regression = measure_regression(
+            animator.estimate_motions,
+            measurement.train_set.videos,
+            test_set.videos,
+            frames_per_video=_REGRESSION_FRAMES,
+        )
+    pictures = _draw_pictures(system, measurement, report)
+    animation = {}
+    if measurement.pairs:
+        animation, sheets = animate_pairs(
+            animator, test_set, measurement.pairs, measurement.detectors, measurement.truth, report, system.name
+        )
+        pictures |= sheets
+    return SystemResult(
+        name=system.name,
+        estimator=config.model.estimator,
+        checkpoint=system.checkpoint,
+        step=system.step,
+        seed=config.seed,
+        parameters=sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(system.variables["params"])),
+        frames_per_second=speed,
+        figures=_figures(measured),
+        videos=videos,
+        regression=regression,
+        animation=animation,
+        pictures=pictures,
+    )
+
+
+def _reconstruct_videos(
+    system: System, measurement: Measurement, report: Path
+) -> tuple[list[VideoResult], dict[str, list[np.ndarray]]]:
+    """Every video's result, and all measurements, an array over frames for each video."""
+    test_set = measurement.test_set
+    folder = Path(system.name) / "videos"
+    (report / folder).mkdir(parents=True)
+    if measurement.png:
+        (report / system.name / "png").mkdir()
+    reconstructor = Reconstructor(system.config, system.variables, batch_size=measurement.batch_size)
+    videos, measured = [], {}
+    with tqdm(total=test_set.num_frames, desc=system.name, unit="frame", dynamic_ncols=True, disable=None) as bar:
+        for index, name in enumerate(test_set.videos.names):
+            clip = folder / f"{name}.mp4"
+            measure = VideoMeasure(measurement.detectors, measurement.lpips)
+            strip: list[np.ndarray] | None = [] if measurement.png else None
+            panels = _panels(reconstructor, test_set.frames(index), measure, strip, bar)
+            write_video(report / clip, panels, fps=FPS)
+            if strip:
+                write_image(report / system.name / "png" / f"{name}.png", np.concatenate(strip, axis=1))
+            values = measure.finish(measurement.truth.detections(index))
+            for metric, array in values.items():
+                measured.setdefault(metric, []).append(array)
+            means = {metric: float(array.mean()) for metric, array in values.items() if array.size}
+            videos.append(VideoResult(name, test_set.videos.num_frames(index), means, clip.as_posix()))
+    return videos, measured
+
+
+def _panels(
+    reconstructor: Reconstructor,
+    frames: Iterator[np.ndarray],
+    measure: VideoMeasure,
+    strip: list[np.ndarray] | None,
+    bar: tqdm,
+) -> Iterator[np.ndarray]:
+    """Streams source | driving | result | error, uint8 [S, 4 S, 3], and hands each frame to the measure on its way."""
+    source = None
+    for frame in reconstructor.reconstruct(frames):
+        source = frame.driving if source is None else source
+        measure.add(frame.driving, frame.prediction, frame.metrics)
+        if strip is not None:
+            strip.append(frame.prediction)
+        error = _ERROR_GAIN * np.abs(frame.prediction.astype(np.int16) - frame.driving)
+        yield np.concatenate([source, frame.driving, frame.prediction, np.minimum(error, 255).astype(np.uint8)], axis=1)
+        bar.update()
+
+
+def _figures(measured: dict[str, list[np.ndarray]]) -> dict[str, Figure]:
+    """The means over all frames, as the official code takes them; videos weigh by their length."""
+    figures = {}
+    for name, arrays in measured.items():
+        values = np.concatenate(arrays)
+        if values.size:
+            figures[name] = Figure(float(values.mean()), values.size, _UNITS.get(name, "frames"))
+    return figures
+
+
+def _draw_pictures(system: System, measurement: Measurement, report: Path) -> dict[str, str]:
+    """Pictures of a few videos, spread over the test set: the first frame moved to the one in the middle."""
+    videos = measurement.test_set.videos
+    count = min(_PICTURED_VIDEOS, len(videos.names))
+    chosen = np.linspace(0, len(videos.names) - 1, count).round().astype(int).tolist()
+    source = np.stack([videos.frame(index, 0) for index in chosen])
+    driving = np.stack([videos.frame(index, videos.num_frames(index) // 2) for index in chosen])
+    folder = Path(system.name) / "pictures"
+    (report / folder).mkdir()
+    paths = {}
+    drawn = draw_system_pictures(system.config, system.variables, source, driving, per_head=measurement.per_head)
+    for caption, picture in drawn.items():
+        path = folder / f"{caption.replace(' ', '-').replace('/', '-')}.png"
+        write_image(report / path, picture)
+        paths[caption] = path.as_posix()
+    return paths
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raises a UserError where a system's name cannot be a folder of the report, or is there twice."""
+    for name in names:
+        if not name or name.startswith(".") or "/" in name or "\\" in name:
+            raise UserError(f"'{name}' cannot name a system; expected a name that can be a folder's")
+    doubled = sorted({name for name in names if list(names).count(name) > 1})
+    if doubled:
+        raise UserError(f"two systems are named '{doubled[0]}'; give each a name of its own with --name")
