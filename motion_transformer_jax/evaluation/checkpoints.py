@@ -94,7 +94,7 @@ def evaluate_checkpoints(
     configs = [load_config(checkpoint) for checkpoint in checkpoints]
     _check_sizes(checkpoints, configs)
     test_set, train_set, detectors, kind, notices = _open_data(load_config(data_of) if data_of else configs[0], request)
-    lpips, reason = create_lpips(download=bool(request.lpips)) if request.lpips is not False else (None, "")
+    lpips, reason = create_lpips(allow_download=bool(request.lpips)) if request.lpips is not False else (None, "")
     notices += [reason] if reason else []
     measurement = Measurement(
         test_set=test_set,

@@ -34,7 +34,7 @@ __all__ = ["markdown_table", "write_report"]
 
 PAGE_FILE, VIDEOS_FILE = "index.html", "videos.csv"
 # What a page can hold and still be mailed and opened on a phone; base64 makes a third more of it.
-_VIDEO_BYTES, _PICTURE_BYTES = 24 << 20, 8 << 20
+_VIDEO_BYTES, _PICTURE_BYTES = 20 << 20, 12 << 20
 _FEW_VIDEOS = 10  # below, bootstrap intervals are clearly too narrow
 
 
@@ -155,5 +155,5 @@ def _drawings(evaluation: Evaluation) -> dict:
 
 def _media(folder: Path, evaluation: Evaluation, num_extremes: int, video_bytes: int, picture_bytes: int) -> dict:
     worst, best = place_extremes(evaluation.systems, Room(folder, video_bytes), num_extremes)
-    pictures = place_pictures(evaluation.systems, Room(folder, picture_bytes))
-    return {"worst": worst, "best": best, "pictures": pictures}
+    animated, pictures = place_pictures(evaluation.systems, Room(folder, picture_bytes))
+    return {"worst": worst, "best": best, "animated": animated, "pictures": pictures}

@@ -12,6 +12,7 @@ from motion_transformer_jax.atomic import system_errors
 from motion_transformer_jax.evaluation.results import SystemResult, VideoResult
 
 _RANKED_BY = "l1"
+_ANIMATION = "animation"  # how captions of cross-identity animation begin
 _TYPES = {".mp4": "video/mp4", ".png": "image/png"}
 
 
@@ -95,9 +96,18 @@ def place_extremes(systems: Sequence[SystemResult], room: Room, count: int) -> t
     return [placed[name] for name in worst], [placed[name] for name in best]
 
 
-def place_pictures(systems: Sequence[SystemResult], room: Room) -> list[Group]:
-    """Pictures by caption, those of all systems together; a video of the same name goes before its picture."""
-    captions = dict.fromkeys(caption for system in systems for caption in system.pictures)
+def place_pictures(systems: Sequence[SystemResult], room: Room) -> tuple[list[Group], list[Group]]:
+    """Pictures by caption, those of all systems together: first of cross-identity animation, then the others.
+
+    Where there is a video of the same name it goes before its picture.
+    """
+    captions = list(dict.fromkeys(caption for system in systems for caption in system.pictures))
+    animation = [caption for caption in captions if caption.startswith(_ANIMATION)]
+    others = [caption for caption in captions if not caption.startswith(_ANIMATION)]
+    return _place_captions(animation, systems, room), _place_captions(others, systems, room)
+
+
+def _place_captions(captions: Sequence[str], systems: Sequence[SystemResult], room: Room) -> list[Group]:
     groups = []
     for caption in captions:
         files = [(system.name, system.pictures[caption], None) for system in systems if caption in system.pictures]

@@ -5,7 +5,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.evaluation.cross_identity import animate_pairs
 from motion_transformer_jax.evaluation.detectors import Detectors
 from motion_transformer_jax.evaluation.landmark_regression import measure_regression
+from motion_transformer_jax.evaluation.perceptual import PerceptualDistance
 from motion_transformer_jax.evaluation.pictures import draw_system_pictures
 from motion_transformer_jax.evaluation.reconstruction import Reconstructor
 from motion_transformer_jax.evaluation.results import Figure, SystemResult, VideoResult
@@ -34,8 +35,6 @@ _ERROR_GAIN = 2
 _PICTURED_VIDEOS = 3
 _REGRESSION_FRAMES = 8  # of a video; its poses repeat
 _UNITS = {"akd": "frames with keypoints", "mkr": "frames with true keypoints", "aed": "frames with both identities"}
-
-Lpips = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +75,7 @@ class Measurement:
     detectors: Detectors
     truth: Truth
     train_set: TestSet | None = None
-    lpips: Lpips | None = None
+    lpips: PerceptualDistance | None = None
     pairs: Sequence[tuple[int, int]] = ()
     png: bool = False
     per_head: bool = False

@@ -6,7 +6,8 @@ from itertools import islice
 import numpy as np
 
 from motion_transformer_jax.evaluation.detection_cache import DetectionCache
-from motion_transformer_jax.evaluation.detectors import Detectors, Keypoints
+from motion_transformer_jax.evaluation.detectors import Detectors
+from motion_transformer_jax.evaluation.puppet_markers import MarkerDetector, true_keypoints
 from motion_transformer_jax.evaluation.test_set import TestSet
 from motion_transformer_jax.evaluation.video_measure import Detections, joined
 
@@ -20,7 +21,7 @@ class Truth:
         """Prepares; nothing is detected before it is asked for.
 
         Args:
-            test_set: the videos; of those with `annotations` the true joints are taken, and no detector runs.
+            test_set: the videos; where markers are looked for and the true joints are known, no detector runs.
             detectors: of keypoints and identities.
             cache: of detections in real videos.
         """
@@ -30,16 +31,13 @@ class Truth:
     def detections(self, index: int) -> Detections:
         """Of the frames of a video of the test set."""
         if index not in self._known:
-            annotated = hasattr(self._test_set.videos, "annotations")
-            self._known[index] = self._annotated(index) if annotated else self._detected(index)
+            marked = isinstance(self._detectors.keypoints, MarkerDetector)
+            known = marked and hasattr(self._test_set.videos, "annotations")
+            self._known[index] = self._annotated(index) if known else self._detected(index)
         return self._known[index]
 
     def _annotated(self, index: int) -> Detections:
-        if self._detectors.keypoints is None:
-            return Detections()
-        joints, visible = self._test_set.videos.annotations(index)
-        points = (joints + 1) * ((self._test_set.image_size - 1) / 2)
-        return Detections(Keypoints(np.where(visible[..., None], points, 0).astype(np.float32), visible))
+        return Detections(true_keypoints(*self._test_set.videos.annotations(index), self._test_set.image_size))
 
     def _detected(self, index: int) -> Detections:
         keypoints, identities = [], []

@@ -1,12 +1,14 @@
 """All that is measured of one reconstructed video, while it streams by."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from motion_transformer_jax.evaluation.detectors import Detectors, Embeddings, Keypoints
 from motion_transformer_jax.evaluation.keypoint_metrics import identity_distances, keypoint_distances
+from motion_transformer_jax.evaluation.perceptual import PerceptualDistance
+from motion_transformer_jax.inference.batching import pad_batch
 
 _CHUNK = 16  # frames that detectors see at once
 
@@ -60,7 +62,7 @@ def joined(parts: list):
 class VideoMeasure:
     """Collects a video's measurements, each an array over frames."""
 
-    def __init__(self, detectors: Detectors, lpips: Callable[[np.ndarray, np.ndarray], np.ndarray] | None):
+    def __init__(self, detectors: Detectors, lpips: PerceptualDistance | None):
         self._lpips = lpips
         self._found = DetectionStream(detectors)
         self._metrics: dict[str, list] = {}
@@ -89,6 +91,7 @@ class VideoMeasure:
         return measured
 
     def _measure_lpips(self) -> None:
-        predictions, truths = (np.stack(frames) for frames in zip(*self._pending, strict=True))
+        predictions, truths = (pad_batch(list(frames), _CHUNK) for frames in zip(*self._pending, strict=True))
+        distances = np.asarray(self._lpips(predictions, truths))[: len(self._pending)]
         self._pending.clear()
-        self._metrics.setdefault("lpips", []).extend(self._lpips(predictions, truths).tolist())
+        self._metrics.setdefault("lpips", []).extend(distances.tolist())

@@ -1,23 +1,15 @@
 """VGG19's ImageNet weights: from a torchvision file, from its cache, or downloaded."""
 
-import hashlib
-import logging
-import os
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import numpy as np
 
-from motion_transformer_jax.atomic import atomic_path
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.vgg import TAPPED_CONVOLUTIONS
+from motion_transformer_jax.torch_io.hub import cached_path, download
 from motion_transformer_jax.torch_io.pth import read_state_dict
 
-logger = logging.getLogger(__name__)
-
 FILE_NAME = "vgg19-dcbb9e9d.pth"
-URL = f"https://download.pytorch.org/models/{FILE_NAME}"
 SHA256_PREFIX = "dcbb9e9d"
 # Index of each convolution in torchvision's `features`.
 CONVOLUTION_INDICES = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28)
@@ -56,26 +48,7 @@ def load_imagenet_vgg19(path: str = "", *, num_taps: int = 5) -> dict:
 
 
 def _cached_file() -> Path:
-    home = Path(os.environ.get("TORCH_HOME", Path.home() / ".cache" / "torch"))
-    file = home / "hub" / "checkpoints" / FILE_NAME
+    file = cached_path(FILE_NAME)
     if not file.is_file():
-        _download(file)
+        download(file, title="VGG19's ImageNet weights (548 MB)", sha256_prefix=SHA256_PREFIX, remedy=_REMEDY)
     return file
-
-
-def _download(file: Path) -> None:
-    logger.info("downloading VGG19's ImageNet weights (548 MB) to %s", file)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(file) as temporary:
-            digest = hashlib.sha256()
-            with urllib.request.urlopen(URL, timeout=30) as response, open(temporary, "wb") as output:
-                while block := response.read(1 << 20):
-                    digest.update(block)
-                    output.write(block)
-            if not digest.hexdigest().startswith(SHA256_PREFIX):
-                raise UserError(f"the download of {FILE_NAME} is damaged (its checksum differs); {_REMEDY}")
-    except (urllib.error.URLError, TimeoutError, OSError) as error:
-        raise UserError(
-            f"VGG19's ImageNet weights are not at {file} and cannot be downloaded ({error}); {_REMEDY}"
-        ) from error

@@ -194,6 +194,18 @@ def test_what_does_not_fit_is_linked(tmp_path, clip):
     assert {attributes["href"] for attributes in page.all("a")} >= {"ours/attention.png", "ours/videos/4%23.mp4"}
 
 
+def test_animation_plays_ahead_of_its_sheet(tmp_path, clip):
+    one = ranked(clips=False)
+    one.pictures["animation, relative"] = "ours/animation-relative.png"
+    write_files(tmp_path, evaluation(one), clip)
+    (tmp_path / "ours" / "animation-relative.mp4").write_bytes(clip)
+    page = Page(write_report(tmp_path, evaluation(one)))
+    section = page.text.index('id="animation"')
+    video = page.text.index("data:video/mp4")
+    sheet = page.text.index('alt="animation, relative by ours"')
+    assert section < video < sheet < page.text.index('id="pictures"') < page.text.index('alt="attention by ours"')
+
+
 def test_report_without_files(tmp_path):
     """Clips that were not kept, and pictures that are not there, leave a page of tables."""
     one = ranked(clips=False)

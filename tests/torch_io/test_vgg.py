@@ -10,7 +10,7 @@ from parity import rule_tensor
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.blocks import Layers
 from motion_transformer_jax.models.vgg import VGG19, random_vgg19
-from motion_transformer_jax.torch_io import vgg
+from motion_transformer_jax.torch_io import hub, vgg
 
 torch = pytest.importorskip("torch")
 
@@ -58,14 +58,14 @@ def test_download_is_checked_and_kept(tmp_path, monkeypatch):
     content = buffer.getvalue()
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(vgg, "SHA256_PREFIX", hashlib.sha256(content).hexdigest()[:8])
-    monkeypatch.setattr(vgg.urllib.request, "urlopen", lambda url, timeout: io.BytesIO(content))
+    monkeypatch.setattr(hub.urllib.request, "urlopen", lambda url, timeout: io.BytesIO(content))
     assert set(vgg.load_imagenet_vgg19(num_taps=1)) == {"conv_0"}
     assert (tmp_path / "hub" / "checkpoints" / vgg.FILE_NAME).read_bytes() == content
 
 
 def test_damaged_download_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(vgg.urllib.request, "urlopen", lambda url, timeout: io.BytesIO(b"damaged"))
+    monkeypatch.setattr(hub.urllib.request, "urlopen", lambda url, timeout: io.BytesIO(b"damaged"))
     with pytest.raises(UserError, match="checksum differs"):
         vgg.load_imagenet_vgg19()
     assert not list((tmp_path / "hub" / "checkpoints").iterdir())
@@ -73,10 +73,10 @@ def test_damaged_download_leaves_nothing(tmp_path, monkeypatch):
 
 def test_no_network_says_what_to_do(tmp_path, monkeypatch):
     def refuse(url, timeout):
-        raise vgg.urllib.error.URLError("no network")
+        raise hub.urllib.error.URLError("no network")
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(vgg.urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(hub.urllib.request, "urlopen", refuse)
     with pytest.raises(UserError, match=r"perceptual\.path=FILE.*weights=random"):
         vgg.load_imagenet_vgg19()
 
