@@ -1,6 +1,7 @@
 """Evaluate trained models: `python -m motion_transformer_jax.evaluate --checkpoint runs/vox --data data --out report`.
 
-Several checkpoints make a comparison. `evaluate study` asks people which of several systems they prefer.
+Several checkpoints make a comparison. `evaluate study` asks people which of several systems they prefer; `evaluate
+pickles` compares two pickles of FOMM's pose-evaluation.
 """
 
 import argparse
@@ -19,8 +20,10 @@ DETECTORS = ("auto", "faces", "bodies", "puppets", "none")
 
 
 def main(argv: list[str]) -> None:
-    """Parse the arguments and evaluate models, make a preference study, or tally its answers."""
-    if argv[:2] == ["study", "tally"]:
+    """Parse the arguments and evaluate models, make a preference study, tally its answers, or compare pickles."""
+    if argv[:1] == ["pickles"]:
+        _compare_pickles(argv[1:])
+    elif argv[:2] == ["study", "tally"]:
         _tally(argv[2:])
     elif argv[:1] == ["study"]:
         _study(argv[1:])
@@ -33,7 +36,8 @@ def _evaluate(argv: list[str]) -> None:
         "evaluate",
         description="Measure trained models on a test set and write a report: metrics.json, videos.csv, index.html, "
         "videos and pictures. Several checkpoints make a comparison with the first.",
-        epilog="`motrans evaluate study` asks people which system they prefer.",
+        epilog="`motrans evaluate study` asks people which system they prefer; `motrans evaluate pickles` compares two "
+        "pickles of FOMM's pose-evaluation.",
     )
     parser.add_argument("--checkpoint", required=True, nargs="+", metavar="DIR", help="folders of training runs")
     parser.add_argument("--name", nargs="+", default=(), metavar="NAME", help="of the systems (default: the folders')")
@@ -84,6 +88,7 @@ def add_evaluation_options(parser: Parser) -> None:
     )
     add("--pairs", default="", metavar="FILE", help="animate these instead: CSV of source,driving, or 'dataset'")
     add("--png", action="store_true", help="also write predictions as lossless film strips")
+    add("--pickles", action="store_true", help="also write detections as the pickles of FOMM's pose-evaluation")
     add("--per-head", action="store_true", help="also draw each head's attention")
     add("--batch-size", type=int, metavar="N", help="driving frames in a batch")
     add("--seed", type=int, default=0, metavar="N", help="of the grid's choice and the bootstrap (default: 0)")
@@ -108,6 +113,22 @@ def _step(text: str) -> int | str:
     if not (text.isascii() and text.isdecimal()):
         raise argparse.ArgumentTypeError(f"expected best or a step's number, got '{text}'")
     return int(text)
+
+
+def _compare_pickles(argv: list[str]) -> None:
+    parser = Parser(
+        "evaluate pickles",
+        description="Compare two pickles of FOMM's pose-evaluation, as its scripts do: AKD and MKR of keypoints, AED "
+        "of identities. Nothing in the files is executed.",
+    )
+    parser.add_argument("truth", metavar="TRUTH", help="pickle of the real videos")
+    parser.add_argument("found", metavar="RESULT", help="pickle of the reconstructed videos")
+    arguments = parser.parse_args(argv)
+
+    from motion_transformer_jax.evaluation.pose_pickles import compare_pickles  # slow to import
+
+    for name, figure in compare_pickles(arguments.truth, arguments.found).items():
+        print(f"{name.upper()} {figure.value:.6g} ({figure.count} {figure.unit})")
 
 
 def _study(argv: list[str]) -> None:

@@ -34,7 +34,7 @@ def report(runs, tmp_path_factory):
     """Of both models, on three marked puppets."""
     out = tmp_path_factory.mktemp("reports") / "report"
     checkpoints = ["--checkpoint", str(runs / "mt"), str(runs / "mraa")]
-    options = ["--num-videos", "3", "--grid", "2", "--detector", "puppets", "--png", "--no-lpips"]
+    options = ["--num-videos", "3", "--grid", "2", "--detector", "puppets", "--png", "--pickles", "--no-lpips"]
     assert run_command(evaluate.main, [*checkpoints, "--out", str(out), *options]) == 0
     return out
 
@@ -75,10 +75,19 @@ def test_written_predictions_have_the_measured_error(report):
     assert np.abs(source - source[:1]).mean() < 0.02
 
 
+def test_pickles_give_the_measured_distance(report, capsys):
+    pickles = [str(report / "mt" / "pickles" / name) for name in ("truth-keypoints.pkl", "keypoints.pkl")]
+    assert run_command(evaluate.main, ["pickles", *pickles]) == 0
+    measured = read_results(report).systems[0].figures
+    figures = {name.upper(): measured[name] for name in ("akd", "mkr") if name in measured}
+    shown = [f"{name} {figure.value:.6g} ({figure.count} frames)" for name, figure in figures.items()]
+    assert capsys.readouterr().out.splitlines() == shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--checkpoint", "mt", "large"], "make images of 64 px"),
+        (["--checkpoint", "mt", "large"], "large makes images of 64 px but mt of 32 px"),
         (["--checkpoint", "mt", "mt"], "two systems are named 'mt'; give each a name of its own with --name"),
         (["--checkpoint", "mt", "--name", "a", "b"], "2 names for 1 checkpoints"),
         (["--checkpoint", "mt", "--name", "../a"], "cannot name a system"),

@@ -43,7 +43,7 @@ class Request:
         lpips: True: measure it, downloading its weights if need be; None: where they are there; False: never.
         grid: sources and driving videos of the cross-identity grid; 0: none.
         pairs: CSV file of source,driving to animate instead of a grid, or "dataset": those that the dataset holds.
-        png, per_head, batch_size: as in `Measurement`.
+        png, pickles, per_head, batch_size: as in `Measurement`.
         seed: of what is drawn at random: the grid and the bootstrap.
     """
 
@@ -58,6 +58,7 @@ class Request:
     grid: int = 3
     pairs: str = ""
     png: bool = False
+    pickles: bool = False
     per_head: bool = False
     batch_size: int | None = None
     seed: int = 0
@@ -104,6 +105,7 @@ def evaluate_checkpoints(
         lpips=lpips,
         pairs=_choose_pairs(test_set, request),
         png=request.png,
+        pickles=request.pickles,
         per_head=request.per_head,
         batch_size=request.batch_size,
     )

@@ -5,7 +5,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,12 @@ from motion_transformer_jax.evaluation.detectors import Detectors
 from motion_transformer_jax.evaluation.landmark_regression import measure_regression
 from motion_transformer_jax.evaluation.perceptual import PerceptualDistance
 from motion_transformer_jax.evaluation.pictures import draw_system_pictures
+from motion_transformer_jax.evaluation.pose_pickles import write_embedding_pickle, write_keypoint_pickle
 from motion_transformer_jax.evaluation.reconstruction import Reconstructor
 from motion_transformer_jax.evaluation.results import Figure, SystemResult, VideoResult
 from motion_transformer_jax.evaluation.test_set import TestSet
 from motion_transformer_jax.evaluation.truth import Truth
-from motion_transformer_jax.evaluation.video_measure import VideoMeasure
+from motion_transformer_jax.evaluation.video_measure import Detections, VideoMeasure
 from motion_transformer_jax.inference.animator import Animator
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class Measurement:
         lpips: the perceptual distance; None: not measured.
         pairs: (source, driving) indices to animate.
         png: also write the predictions as lossless film strips, as FOMM's pose-evaluation reads them.
+        pickles: also write what the detectors found as the pickles of FOMM's pose-evaluation.
         per_head: also draw the attention of each head.
         batch_size: frames in a batch; None: what suits the device.
     """
@@ -78,6 +80,7 @@ class Measurement:
     lpips: PerceptualDistance | None = None
     pairs: Sequence[tuple[int, int]] = ()
     png: bool = False
+    pickles: bool = False
     per_head: bool = False
     batch_size: int | None = None
 
@@ -144,7 +147,7 @@ def _reconstruct_videos(
     if measurement.png:
         (report / system.name / "png").mkdir()
     reconstructor = Reconstructor(system.config, system.variables, batch_size=measurement.batch_size)
-    videos, measured = [], {}
+    videos, measured, found = [], {}, {}
     with tqdm(total=test_set.num_frames, desc=system.name, unit="frame", dynamic_ncols=True, disable=None) as bar:
         for index, name in enumerate(test_set.videos.names):
             clip = folder / f"{name}.mp4"
@@ -155,11 +158,27 @@ def _reconstruct_videos(
             if strip:
                 write_image(report / system.name / "png" / f"{name}.png", np.concatenate(strip, axis=1))
             values = measure.finish(measurement.truth.detections(index))
+            found[name] = measure.found
             for metric, array in values.items():
                 measured.setdefault(metric, []).append(array)
             means = {metric: float(array.mean()) for metric, array in values.items() if array.size}
             videos.append(VideoResult(name, test_set.videos.num_frames(index), means, clip.as_posix()))
+    if measurement.pickles:
+        truth = {name: measurement.truth.detections(index) for index, name in enumerate(found)}
+        _write_pickles(report / system.name / "pickles", {"truth-": truth, "": found})
     return videos, measured
+
+
+def _write_pickles(folder: Path, parts: Mapping[str, Mapping[str, Detections]]) -> None:
+    """Writes [PREFIX]keypoints.pkl and [PREFIX]identities.pkl, as far as there are detectors."""
+    folder.mkdir()
+    for prefix, videos in parts.items():
+        keypoints = {name: found.keypoints for name, found in videos.items() if found.keypoints is not None}
+        identities = {name: found.identities for name, found in videos.items() if found.identities is not None}
+        if keypoints:
+            write_keypoint_pickle(folder / f"{prefix}keypoints.pkl", keypoints)
+        if identities:
+            write_embedding_pickle(folder / f"{prefix}identities.pkl", identities)
 
 
 def _panels(

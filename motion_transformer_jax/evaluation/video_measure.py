@@ -60,9 +60,14 @@ def joined(parts: list):
 
 
 class VideoMeasure:
-    """Collects a video's measurements, each an array over frames."""
+    """Collects a video's measurements, each an array over frames.
+
+    Attributes:
+        found: what the detectors found in the predictions, once it is finished.
+    """
 
     def __init__(self, detectors: Detectors, lpips: PerceptualDistance | None):
+        self.found = Detections()
         self._lpips = lpips
         self._found = DetectionStream(detectors)
         self._metrics: dict[str, list] = {}
@@ -82,7 +87,7 @@ class VideoMeasure:
         """All measurements, name of METRICS -> [n]; one for each frame of which it can be taken."""
         if self._pending:
             self._measure_lpips()
-        found = self._found.finish()
+        self.found = found = self._found.finish()
         measured = {name: np.asarray(values, np.float64) for name, values in self._metrics.items()}
         if truth.keypoints is not None and found.keypoints is not None:
             measured["akd"], measured["mkr"] = keypoint_distances(truth.keypoints, found.keypoints)
