@@ -140,8 +140,8 @@ def measure_regression(
         progress: show a bar, when standard error is a terminal.
 
     Returns:
-        `regression_errors` on the test videos, and beside them, as "training_mean_px" and "training_mean_share", the errors
-        of guessing every joint at its mean place in the training videos.
+        `regression_errors` on the test videos, and beside them, as "training_mean_px" and "training_mean_share", the
+        errors of guessing every joint at its mean place in the training videos.
     """
 
     def collect(videos: AnnotatedVideos, title: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
