@@ -140,8 +140,8 @@ def measure_regression(
         progress: show a bar, when standard error is a terminal.
 
     Returns:
-        `regression_errors` on the test videos, and beside them, as "mean_error_px" and "mean_error_share", the errors
-        of guessing every joint at its mean place in the training videos.
+        `regression_errors` on the test videos, and beside them, as "training_mean_px" and "training_mean_share", the
+        errors of guessing every joint at its mean place in the training videos.
     """
 
     def collect(videos: AnnotatedVideos, title: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -156,7 +156,7 @@ def measure_regression(
     image_size = len(test_videos.frame(0, 0))
     errors = regression_errors(regression.predict(features), joints, visible, image_size=image_size)
     guesses = regression_errors(regression.mean_joints, joints, visible, image_size=image_size)
-    return errors | {f"mean_{name}": figure for name, figure in guesses.items()}
+    return errors | {name.replace("error", "training_mean"): figure for name, figure in guesses.items()}
 
 
 def _choose_frames(videos: AnnotatedVideos, frames_per_video: int) -> list[tuple[int, int]]:

@@ -119,7 +119,7 @@ def test_splits_are_run_through_the_model_and_compared_with_the_mean():
 
     errors = measure_regression(knows_joints, train, test, frames_per_video=4, strength=1e-9)
     assert len(seen) == 16 * 4 + 4 * 4
-    assert errors["error_px"].value < 0.01 < errors["mean_error_px"].value
+    assert errors["error_px"].value < 0.01 < errors["training_mean_px"].value
     shown = sum(int(test.annotations(video)[1][[0, 1, 3, 4]].sum()) for video in range(4))
     assert {figure.count for figure in errors.values()} == {shown}
     blind = measure_regression(
@@ -129,7 +129,7 @@ def test_splits_are_run_through_the_model_and_compared_with_the_mean():
         frames_per_video=99,
         strength=0.1,
     )
-    assert blind["error_px"] == blind["mean_error_px"] and blind["error_share"] == blind["mean_error_share"]
+    assert blind["error_px"] == blind["training_mean_px"] and blind["error_share"] == blind["training_mean_share"]
 
 
 def test_bad_arguments_are_refused():
