@@ -3,28 +3,50 @@
 from pathlib import Path
 
 import pytest
+from tiny_model import random_variables
 
 from motion_transformer_jax import ablate, configs
 from motion_transformer_jax.cli import run_command
 from motion_transformer_jax.evaluation import ablations
 from motion_transformer_jax.evaluation.results import read_results
+from motion_transformer_jax.training.weights_folder import save_variables
 
 DEMO = str(Path(configs.__path__[0]) / "demo.py")
-SHORT = ["--config.train.num_steps=2", "--config.train.batch_size=8", "--config.data.puppet_frames=4"]
+SHORT = ["--config.train.num_steps=2", "--config.train.batch_size=8", "--config.data.puppet_frames=6"]
 
 
-@pytest.mark.slow
-def test_variants_are_trained_evaluated_and_found_again(tmp_path, capsys, monkeypatch):
+@pytest.fixture
+def untrained(monkeypatch):
+    """Training gives random weights at once; the runs that were asked for."""
+    runs = []
+
+    def save_random_weights(config, workdir):
+        runs.append(workdir.name)
+        workdir.parent.mkdir(exist_ok=True)
+        config = config.copy_and_resolve_references()
+        config.optimizer.ema_decay = 0.0
+        save_variables(workdir, config, random_variables(config))
+
+    monkeypatch.setattr(ablations, "train_and_evaluate", save_random_weights)
+    return runs
+
+
+def test_variants_are_trained_evaluated_and_found_again(tmp_path, capsys, monkeypatch, untrained):
     out = tmp_path / "ablation"
     command = ["--config", DEMO, "--variants", "debug", "no_position,debug", "--out", str(out), "--num-videos", "1"]
-    command += ["--grid", "0", "--no-lpips", *SHORT]
+    command += ["--seeds", "0", "1", "--grid", "0", "--no-lpips", *SHORT]
     assert run_command(ablate.main, command) == 0
+    assert untrained == ["debug-seed0", "no_position,debug-seed0", "debug-seed1", "no_position,debug-seed1"]
     tables = capsys.readouterr().out
     assert "| Position encoding | parameters | L1 ↓ | PSNR ↑ | SSIM ↑ |" in tables
+    assert tables.count(" ± ") == 6
     assert (out / "tables.md").read_text("utf-8").strip() == tables.strip()
     combined = read_results(out / "report")
-    assert [system.name for system in combined.systems] == ["debug-seed0", "no_position,debug-seed0"]
+    assert [system.name for system in combined.systems] == untrained
+    assert [system.seed for system in combined.systems] == [0, 0, 1, 1]
     assert all((out / "report" / video.clip).is_file() for system in combined.systems for video in system.videos)
+    videos = [[video.name for video in system.videos] for system in combined.systems]
+    assert videos == [videos[0]] * 4, "all are evaluated on the first run's test set"
 
     monkeypatch.setattr(ablations, "evaluate_checkpoints", lambda *_, **__: pytest.fail("evaluated again"))
     assert run_command(ablate.main, command) == 0

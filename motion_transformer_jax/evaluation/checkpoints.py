@@ -14,12 +14,13 @@ from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.evaluation.cross_identity import choose_grid
 from motion_transformer_jax.evaluation.detection_cache import DetectionCache
 from motion_transformer_jax.evaluation.detectors import Detectors, create_detectors
-from motion_transformer_jax.evaluation.perceptual import create_lpips
+from motion_transformer_jax.evaluation.perceptual import PerceptualDistance, create_lpips
 from motion_transformer_jax.evaluation.report import write_report
 from motion_transformer_jax.evaluation.results import METRICS_FILE, Evaluation
 from motion_transformer_jax.evaluation.systems import Measurement, System, check_names, evaluate_system
 from motion_transformer_jax.evaluation.test_set import PUPPETS, TestSet, first_videos, open_test_set
 from motion_transformer_jax.evaluation.truth import Truth
+from motion_transformer_jax.models.lpips import LEAST_SIZE
 from motion_transformer_jax.training.checkpoint import chosen_step, load_variables
 from motion_transformer_jax.training.saved_config import load_config
 
@@ -95,7 +96,7 @@ def evaluate_checkpoints(
     configs = [load_config(checkpoint) for checkpoint in checkpoints]
     _check_sizes(checkpoints, configs)
     test_set, train_set, detectors, kind, notices = _open_data(load_config(data_of) if data_of else configs[0], request)
-    lpips, reason = create_lpips(allow_download=bool(request.lpips)) if request.lpips is not False else (None, "")
+    lpips, reason = _create_lpips(request, test_set.image_size)
     notices += [reason] if reason else []
     measurement = Measurement(
         test_set=test_set,
@@ -173,6 +174,15 @@ def _choose_detector(test_set: TestSet, config: ConfigDict, request: Request) ->
     if kind == "bodies" and not request.pose_onnx:
         return "none", ["no AKD and AED: name a pose network with --pose-onnx FILE"]
     return kind, []
+
+
+def _create_lpips(request: Request, image_size: int) -> tuple[PerceptualDistance | None, str]:
+    """The distance, or None and why; nothing is said where it was not wanted."""
+    if request.lpips is False:
+        return None, ""
+    if image_size < LEAST_SIZE:
+        return None, f"no LPIPS: it needs images of {LEAST_SIZE} px or more, these have {image_size}"
+    return create_lpips(allow_download=bool(request.lpips))
 
 
 def _choose_pairs(test_set: TestSet, request: Request) -> list[tuple[int, int]]:
