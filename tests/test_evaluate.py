@@ -1,6 +1,7 @@
 """The command `evaluate`: checkpoints in, a report out, one line for every mistake."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ from motion_transformer_jax import evaluate
 from motion_transformer_jax.cli import run_command
 from motion_transformer_jax.configs import demo
 from motion_transformer_jax.data.video import read_frames
+from motion_transformer_jax.data.video_writer import write_video
+from motion_transformer_jax.evaluation import checkpoints
+from motion_transformer_jax.evaluation.detectors import Detectors, Embeddings, Keypoints
 from motion_transformer_jax.evaluation.results import read_results
 from motion_transformer_jax.training.weights_folder import save_variables
 
@@ -91,6 +95,7 @@ def test_pickles_give_the_measured_distance(report, capsys):
         (["--checkpoint", "mt", "mt"], "two systems are named 'mt'; give each a name of its own with --name"),
         (["--checkpoint", "mt", "--name", "a", "b"], "2 names for 1 checkpoints"),
         (["--checkpoint", "mt", "--name", "../a"], "cannot name a system"),
+        (["--checkpoint", "mt", "--name", "index.html"], "as a file of the report is"),
         (["--checkpoint", "nothing"], "nothing"),
         (["--checkpoint", "mt", "--data", "nowhere"], "there is no folder"),
         (["--checkpoint", "mt", "--step", "7"], "no step 7"),
@@ -116,14 +121,41 @@ def test_other_folders_are_not_replaced(runs, tmp_path, capsys):
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
-def test_puppets_without_markers_have_no_akd(runs, tmp_path):
-    options = ["--num-videos", "1", "--grid", "0", "--no-lpips"]
-    out = tmp_path / "report"
-    assert run_command(evaluate.main, ["--checkpoint", str(runs / "mt"), "--out", str(out), *options]) == 0
-    evaluation = json.loads((out / "metrics.json").read_text("utf-8"))
-    assert evaluation["detector"] == "none"
-    assert any("--detector puppets" in notice for notice in evaluation["notices"])
-    assert "akd" not in evaluation["systems"][0]["figures"]
+class _Blind:
+    name = "blind"
+
+    def detect(self, frames):
+        return Keypoints(np.zeros((len(frames), 3, 2), np.float32), np.zeros((len(frames), 3), bool))
+
+    def embed(self, frames):
+        return Embeddings(np.zeros((len(frames), 4), np.float32), np.zeros(len(frames), bool))
+
+
+def test_nothing_found_and_names_that_no_file_can_have(runs, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(checkpoints, "create_detectors", lambda *_, **__: Detectors(_Blind(), _Blind()))
+    names = [os.fsencode("x" * 250), b"\xff"]
+    (tmp_path / "data" / "test").mkdir(parents=True)
+    for name in names:
+        write_video(tmp_path / "clip.mp4", np.zeros((2, 32, 32, 3), np.uint8), fps=25)
+        os.rename(tmp_path / "clip.mp4", os.fsencode(tmp_path / "data" / "test") + b"/" + name + b".mp4")
+    out, options = tmp_path / "report", ["--detector", "faces", "--png", "--pickles", "--num-videos", "2", "--no-lpips"]
+    arguments = ["--checkpoint", str(runs / "mt"), "--data", str(tmp_path / "data"), "--out", str(out), "--grid", "0"]
+    assert run_command(evaluate.main, [*arguments, *options]) == 0
+    evaluation = read_results(out)
+    assert "no AKD, MKR, AED: the detector 'faces' found nothing to compare" in evaluation.notices
+    assert {video.name for video in evaluation.systems[0].videos} == {"x" * 250 + ".mp4", r"\udcff.mp4"}
+    assert all((out / video.clip).is_file() for video in evaluation.systems[0].videos)
+
+
+def test_one_video_of_puppets_without_markers_has_no_grid_and_no_akd(runs, tmp_path):
+    options = ["--num-videos", "1", "--no-lpips"]
+    assert run_command(evaluate.main, ["--checkpoint", str(runs / "mt"), "--out", str(tmp_path / "r"), *options]) == 0
+    evaluation = read_results(tmp_path / "r")
+    assert evaluation.detector == "none"
+    assert any("--detector puppets" in notice for notice in evaluation.notices)
+    assert any("no cross-identity animation" in notice for notice in evaluation.notices)
+    assert "akd" not in evaluation.systems[0].figures
 
 
 def test_a_study_and_its_tally(tmp_path, capsys):

@@ -151,7 +151,7 @@ def read_pair_list(path: str | os.PathLike, names: Sequence[str]) -> list[tuple[
     def find(name: str | None, line: int) -> str:
         candidates = [name] if name in known else by_stem.get(name or "", [])
         if len(candidates) != 1:
-            found = f"could be {' or '.join(candidates)}" if candidates else "is no video of the test split"
+            found = f"could be {' or '.join(candidates)}" if candidates else f"is none of the {len(known)} videos"
             raise UserError(f"{path}, line {line}: '{name}' {found}; expected a video's file name")
         return candidates[0]
 

@@ -16,8 +16,9 @@ from motion_transformer_jax.evaluation.detection_cache import DetectionCache
 from motion_transformer_jax.evaluation.detectors import Detectors, create_detectors
 from motion_transformer_jax.evaluation.perceptual import PerceptualDistance, create_lpips
 from motion_transformer_jax.evaluation.report import write_report
-from motion_transformer_jax.evaluation.results import METRICS_FILE, Evaluation
-from motion_transformer_jax.evaluation.systems import Measurement, System, check_names, evaluate_system
+from motion_transformer_jax.evaluation.report_folder import check_names, check_replaceable, legible
+from motion_transformer_jax.evaluation.results import METRICS, Evaluation, SystemResult
+from motion_transformer_jax.evaluation.systems import Measurement, System, evaluate_system
 from motion_transformer_jax.evaluation.test_set import PUPPETS, TestSet, first_videos, open_test_set
 from motion_transformer_jax.evaluation.truth import Truth
 from motion_transformer_jax.models.lpips import LEAST_SIZE
@@ -88,7 +89,7 @@ def evaluate_checkpoints(
     Raises:
         UserError: a mistake in the checkpoints, the data, the detectors or the folder.
     """
-    _check_replaceable(Path(out))
+    check_replaceable(out)
     names = list(names) or [Path(checkpoint).resolve().name for checkpoint in checkpoints]
     if len(names) != len(checkpoints):
         raise UserError(f"there are {len(names)} names for {len(checkpoints)} checkpoints; expected one each")
@@ -98,13 +99,16 @@ def evaluate_checkpoints(
     test_set, train_set, detectors, kind, notices = _open_data(load_config(data_of) if data_of else configs[0], request)
     lpips, reason = _create_lpips(request, test_set.image_size)
     notices += [reason] if reason else []
+    pairs = _choose_pairs(test_set, request)
+    if request.grid and not pairs:
+        notices.append("no cross-identity animation: all videos that are evaluated are of one identity")
     measurement = Measurement(
         test_set=test_set,
         detectors=detectors,
         truth=Truth(test_set, detectors, DetectionCache()),
         train_set=train_set,
         lpips=lpips,
-        pairs=_choose_pairs(test_set, request),
+        pairs=pairs,
         png=request.png,
         pickles=request.pickles,
         per_head=request.per_head,
@@ -118,6 +122,7 @@ def evaluate_checkpoints(
             step = chosen_step(checkpoint, request.step)
             config, variables = load_variables(checkpoint, step=step)
             systems.append(evaluate_system(System(name, checkpoint, step, config, variables), measurement, folder))
+        notices += _unmeasured(detectors, kind, systems)
         evaluation = Evaluation(
             test_set.name, test_set.split, test_set.image_size, kind, request.seed, systems, notices
         )
@@ -125,9 +130,20 @@ def evaluate_checkpoints(
     return evaluation
 
 
-def _check_replaceable(out: Path) -> None:
-    if out.is_dir() and any(out.iterdir()) and not (out / METRICS_FILE).is_file():
-        raise UserError(f"{out} is not empty and holds no earlier report; name another folder with --out")
+def check_request(config: ConfigDict, request: Request) -> None:
+    """Raises the UserError that an evaluation of a model of this config would start with; hours earlier, perhaps."""
+    test_set, *_ = _open_data(config, request)
+    _choose_pairs(test_set, request)
+
+
+def _unmeasured(detectors: Detectors, kind: str, systems: Sequence[SystemResult]) -> list[str]:
+    """What the detectors could not measure anywhere, as a notice."""
+    missing = [name for name in detectors.metrics if not any(name in system.figures for system in systems)]
+    if not missing:
+        return []
+    notice = f"no {', '.join(METRICS[name][0] for name in missing)}: the detector '{kind}' found nothing to compare"
+    logger.warning("%s", notice)
+    return [notice]
 
 
 def _check_sizes(checkpoints: Sequence[str], configs: Sequence[ConfigDict]) -> None:
@@ -147,7 +163,7 @@ def _open_data(config: ConfigDict, request: Request) -> tuple[TestSet, TestSet |
     if request.num_videos is not None:
         test_set = first_videos(test_set, request.num_videos)
     kind, notices = _choose_detector(test_set, config, request)
-    if kind == PUPPETS and test_set.name != PUPPETS:
+    if kind == PUPPETS and not test_set.annotated:
         raise UserError(f"the detector 'puppets' finds the markers of puppets; {test_set.name} has none")
     try:
         detectors = create_detectors(kind, pose_onnx=request.pose_onnx, identity_onnx=request.identity_onnx)
@@ -156,15 +172,15 @@ def _open_data(config: ConfigDict, request: Request) -> tuple[TestSet, TestSet |
             raise
         kind, notices = "none", [f"no AKD and AED: {error}"]
         detectors = create_detectors(kind)
-    annotated = hasattr(test_set.videos, "annotations") and request.split == "test"
-    train_set = open_test_set(config, request.data, split="train", markers=markers) if annotated else None
+    has_train_set = test_set.annotated and request.split == "test"
+    train_set = open_test_set(config, request.data, split="train", markers=markers) if has_train_set else None
     return test_set, train_set, detectors, kind, [*test_set.notices, *notices]
 
 
 def _choose_detector(test_set: TestSet, config: ConfigDict, request: Request) -> tuple[str, list[str]]:
     if request.detector != AUTO:
         return request.detector, []
-    if test_set.name == PUPPETS:
+    if test_set.annotated:
         if config.data.puppet_markers:
             return PUPPETS, []
         return "none", ["no AKD: training had puppets without markers; --detector puppets evaluates marked ones"]
@@ -198,5 +214,7 @@ def _choose_pairs(test_set: TestSet, request: Request) -> list[tuple[int, int]]:
     position = {name: index for index, name in enumerate(names)}
     missing = next((name for pair in pairs for name in pair if name not in position), None)
     if missing is not None:
-        raise UserError(f"the pairs name '{missing}', which is not among the {len(names)} videos that are evaluated")
+        raise UserError(
+            f"the pairs name '{legible(missing)}', which is not among the {len(names)} videos that are evaluated"
+        )
     return [(position[source], position[driving]) for source, driving in pairs]

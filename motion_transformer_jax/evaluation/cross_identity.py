@@ -5,8 +5,8 @@ each result and the source. What should be carried over is the motion: the motio
 and its driving frame after the driving keypoints were moved and scaled to the result's place and size.
 """
 
-import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +19,15 @@ from motion_transformer_jax.evaluation.keypoint_metrics import identity_distance
 from motion_transformer_jax.evaluation.results import Figure
 from motion_transformer_jax.evaluation.test_set import TestSet
 from motion_transformer_jax.evaluation.truth import Truth
-from motion_transformer_jax.evaluation.video_measure import DetectionStream
+from motion_transformer_jax.evaluation.video_measure import DetectionStream, mean_figures
 from motion_transformer_jax.inference.animator import Animator
 from motion_transformer_jax.viz.sheet import contact_sheet
 
-MODES = ("relative", "absolute")
+FPS = 25  # of everything that is written
 FRAMES = 64  # of a driving video, at most
-_SHOWN_PAIRS = 16  # of a list; all are measured
+_SHOWN_SIDE = 6  # of a grid; all pairs are measured
+_SHOWN_PAIRS = 16  # of a list
 _SHEET_COLUMNS = 6
-_FPS = 25
 
 
 def choose_grid(names: Sequence[str], size: int, seed: int) -> list[tuple[int, int]]:
@@ -61,7 +61,7 @@ def animate_pairs(
     report: Path,
     system: str,
 ) -> tuple[dict[str, dict[str, Figure]], dict[str, str]]:
-    """Animates pairs in both modes and writes REPORT/SYSTEM/animation-MODE.mp4, and a contact sheet of each.
+    """Animates pairs in each mode that the model knows, and writes REPORT/SYSTEM/animation-MODE.mp4 and .png.
 
     Args:
         animator: the model.
@@ -76,31 +76,40 @@ def animate_pairs(
         path relative to the report.
     """
     figures, sheets = {}, {}
-    for mode in MODES:
-        animated = [
-            _animate_pair(animator, test_set, pair, mode, detectors, truth, keep=number < _SHOWN_PAIRS)
-            for number, pair in enumerate(tqdm(pairs, f"{system}, {mode}", unit="pair", disable=None))
-        ]
-        figures[mode] = _figures(animated)
-        shown = list(zip(pairs, animated, strict=False))[:_SHOWN_PAIRS]
-        tables = [_table(test_set, shown, t) for t in range(max(len(result.frames) for _, result in shown))]
+    shown = _shown_pairs(pairs)
+    for mode in ("relative", "absolute", *(["avd"] if animator.has_disentangler else [])):
+        measured: dict[str, list[np.ndarray]] = {}
+        results = {}
+        for pair in tqdm(pairs, f"{system}, {mode}", unit="pair", disable=None):
+            frames, distances = _animate_pair(animator, test_set, pair, mode, detectors, truth, keep=pair in shown)
+            if frames:
+                results[pair] = frames
+            for name, values in distances.items():
+                measured.setdefault(name, []).append(values)
+        figures[mode] = mean_figures(measured)
         path = Path(system) / f"animation-{mode}"
-        write_video(report / f"{path}.mp4", tables, fps=_FPS)
-        columns = np.linspace(0, len(tables) - 1, min(_SHEET_COLUMNS, len(tables))).round().astype(int)
-        labels = [f"frame {t}" for t in columns]
-        write_image(
-            report / f"{path}.png", contact_sheet([[tables[t] for t in columns]], column_labels=labels, padding=10)
-        )
+        _write_tables(report / path, test_set, {pair: results[pair] for pair in shown})
         sheets[f"animation, {mode}"] = f"{path.as_posix()}.png"
     return figures, sheets
 
 
-@dataclasses.dataclass(frozen=True)
-class _Animated:
-    """One pair's result: its frames where they are to be shown, and distances over frames."""
+def _shown_pairs(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Those of a list that are kept and shown, each once; of a grid they are a grid again."""
+    sources, drivers = (list(dict.fromkeys(side)) for side in zip(*pairs, strict=True))
+    grid = list(itertools.product(sources, drivers))
+    if set(grid) == set(pairs):
+        return list(itertools.product(sources[:_SHOWN_SIDE], drivers[:_SHOWN_SIDE]))
+    return list(dict.fromkeys(pairs))[:_SHOWN_PAIRS]
 
-    frames: list[np.ndarray]
-    distances: dict[str, np.ndarray]
+
+def _write_tables(path: Path, test_set: TestSet, results: Mapping[tuple[int, int], Sequence[np.ndarray]]) -> None:
+    """PATH.mp4 of all results side by side, and PATH.png of a few of its moments."""
+    length = max(map(len, results.values()))
+    write_video(path.with_suffix(".mp4"), (_table(test_set, results, t) for t in range(length)), fps=FPS)
+    columns = np.linspace(0, length - 1, min(_SHEET_COLUMNS, length)).round().astype(int).tolist()
+    moments = [_table(test_set, results, t) for t in columns]
+    sheet = contact_sheet([moments], column_labels=[f"frame {t}" for t in columns], padding=10)
+    write_image(path.with_suffix(".png"), sheet)
 
 
 def _animate_pair(
@@ -112,7 +121,8 @@ def _animate_pair(
     truth: Truth,
     *,
     keep: bool,
-) -> _Animated:
+) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
+    """One pair's result: its frames where they are to be kept, and distances over frames by name."""
     source, driving = pair
     length = min(FRAMES, test_set.videos.num_frames(driving))
     driver = (test_set.videos.frame(driving, t) for t in range(length))
@@ -130,7 +140,7 @@ def _animate_pair(
     if found.keypoints is not None and true_driving.keypoints is not None:
         wanted = Keypoints(true_driving.keypoints.points[:length], true_driving.keypoints.visible[:length])
         distances["akd"], _ = keypoint_distances(align(wanted, found.keypoints), found.keypoints)
-    return _Animated(frames, distances)
+    return frames, distances
 
 
 def align(driving: Keypoints, result: Keypoints) -> Keypoints:
@@ -162,30 +172,19 @@ def align(driving: Keypoints, result: Keypoints) -> Keypoints:
     return Keypoints(np.where(visible[..., None], aligned, 0).astype(np.float32), visible)
 
 
-def _figures(animated: Sequence[_Animated]) -> dict[str, Figure]:
-    figures = {}
-    for name in ("aed", "akd"):
-        parts = [result.distances[name] for result in animated if name in result.distances]
-        values = np.concatenate(parts) if parts else np.empty(0)
-        if values.size:
-            figures[name] = Figure(float(values.mean()), values.size, "frames")
-    return figures
-
-
-def _table(test_set: TestSet, shown: Sequence[tuple[tuple[int, int], _Animated]], t: int) -> np.ndarray:
+def _table(test_set: TestSet, results: Mapping[tuple[int, int], Sequence[np.ndarray]], t: int) -> np.ndarray:
     """One moment of all pairs: a grid with the sources on the left and the driving frames on top, or a row per pair."""
     videos, size = test_set.videos, test_set.image_size
-    sources = list(dict.fromkeys(pair[0] for pair, _ in shown))
-    drivers = list(dict.fromkeys(pair[1] for pair, _ in shown))
-    results = {pair: result.frames[min(t, len(result.frames) - 1)] for pair, result in shown}
+    sources, drivers = (list(dict.fromkeys(side)) for side in zip(*results, strict=True))
+    images = {pair: frames[min(t, len(frames) - 1)] for pair, frames in results.items()}
 
     def driving(index: int) -> np.ndarray:
         return videos.frame(index, min(t, FRAMES - 1, videos.num_frames(index) - 1))
 
-    if len(results) == len(sources) * len(drivers):
+    if len(images) == len(sources) * len(drivers):
         blank = np.full((size, size, 3), 255, np.uint8)
         rows = [[blank, *map(driving, drivers)]]
-        rows += [[videos.frame(source, 0), *(results[source, driver] for driver in drivers)] for source in sources]
+        rows += [[videos.frame(source, 0), *(images[source, driver] for driver in drivers)] for source in sources]
     else:
-        rows = [[videos.frame(source, 0), driving(driver), image] for (source, driver), image in results.items()]
+        rows = [[videos.frame(source, 0), driving(driver), image] for (source, driver), image in images.items()]
     return np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0)

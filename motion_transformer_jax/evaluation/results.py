@@ -5,6 +5,9 @@ A report's folder:
     metrics.json  videos.csv  index.html
     SYSTEM/videos/NAME.mp4      source | driving | result | error, side by side
     SYSTEM/pictures/NAME.png    keypoints, masks, flow, attention
+    SYSTEM/animation-MODE.mp4   cross-identity animation, and a contact sheet beside it
+    SYSTEM/png/NAME.png         on request: the predictions of a video, a lossless film strip
+    SYSTEM/pickles/NAME.pkl     on request: detections in the form of FOMM's pose-evaluation
 """
 
 import dataclasses

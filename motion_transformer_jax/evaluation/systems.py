@@ -14,28 +14,27 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from motion_transformer_jax.atomic import system_errors
 from motion_transformer_jax.data.video_writer import write_image, write_video
-from motion_transformer_jax.errors import UserError
-from motion_transformer_jax.evaluation.cross_identity import animate_pairs
+from motion_transformer_jax.evaluation.cross_identity import FPS, animate_pairs
 from motion_transformer_jax.evaluation.detectors import Detectors
 from motion_transformer_jax.evaluation.landmark_regression import measure_regression
 from motion_transformer_jax.evaluation.perceptual import PerceptualDistance
 from motion_transformer_jax.evaluation.pictures import draw_system_pictures
 from motion_transformer_jax.evaluation.pose_pickles import write_embedding_pickle, write_keypoint_pickle
 from motion_transformer_jax.evaluation.reconstruction import Reconstructor
-from motion_transformer_jax.evaluation.results import Figure, SystemResult, VideoResult
+from motion_transformer_jax.evaluation.report_folder import legible, stem
+from motion_transformer_jax.evaluation.results import SystemResult, VideoResult
 from motion_transformer_jax.evaluation.test_set import TestSet
 from motion_transformer_jax.evaluation.truth import Truth
-from motion_transformer_jax.evaluation.video_measure import Detections, VideoMeasure
+from motion_transformer_jax.evaluation.video_measure import Detections, VideoMeasure, mean_figures
 from motion_transformer_jax.inference.animator import Animator
 
 logger = logging.getLogger(__name__)
 
-FPS = 25  # of everything that is written
 _ERROR_GAIN = 2
 _PICTURED_VIDEOS = 3
 _REGRESSION_FRAMES = 8  # of a video; its poses repeat
-_UNITS = {"akd": "frames with keypoints", "mkr": "frames with true keypoints", "aed": "frames with both identities"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +128,7 @@ def evaluate_system(system: System, measurement: Measurement, report: str | os.P
         seed=config.seed,
         parameters=sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(system.variables["params"])),
         frames_per_second=speed,
-        figures=_figures(measured),
+        figures=mean_figures(measured),
         videos=videos,
         regression=regression,
         animation=animation,
@@ -143,26 +142,27 @@ def _reconstruct_videos(
     """Every video's result, and all measurements, an array over frames for each video."""
     test_set = measurement.test_set
     folder = Path(system.name) / "videos"
-    (report / folder).mkdir(parents=True)
-    if measurement.png:
-        (report / system.name / "png").mkdir()
+    with system_errors(report):
+        (report / folder).mkdir(parents=True)
+        if measurement.png:
+            (report / system.name / "png").mkdir()
     reconstructor = Reconstructor(system.config, system.variables, batch_size=measurement.batch_size)
     videos, measured, found = [], {}, {}
     with tqdm(total=test_set.num_frames, desc=system.name, unit="frame", dynamic_ncols=True, disable=None) as bar:
         for index, name in enumerate(test_set.videos.names):
-            clip = folder / f"{name}.mp4"
+            clip = folder / f"{stem(name)}.mp4"
             measure = VideoMeasure(measurement.detectors, measurement.lpips)
             strip: list[np.ndarray] | None = [] if measurement.png else None
             panels = _panels(reconstructor, test_set.frames(index), measure, strip, bar)
             write_video(report / clip, panels, fps=FPS)
             if strip:
-                write_image(report / system.name / "png" / f"{name}.png", np.concatenate(strip, axis=1))
+                write_image(report / system.name / "png" / f"{stem(name)}.png", np.concatenate(strip, axis=1))
             values = measure.finish(measurement.truth.detections(index))
-            found[name] = measure.found
+            found[legible(name)] = measure.found
             for metric, array in values.items():
                 measured.setdefault(metric, []).append(array)
             means = {metric: float(array.mean()) for metric, array in values.items() if array.size}
-            videos.append(VideoResult(name, test_set.videos.num_frames(index), means, clip.as_posix()))
+            videos.append(VideoResult(legible(name), test_set.videos.num_frames(index), means, clip.as_posix()))
     if measurement.pickles:
         truth = {name: measurement.truth.detections(index) for index, name in enumerate(found)}
         _write_pickles(report / system.name / "pickles", {"truth-": truth, "": found})
@@ -171,7 +171,8 @@ def _reconstruct_videos(
 
 def _write_pickles(folder: Path, parts: Mapping[str, Mapping[str, Detections]]) -> None:
     """Writes [PREFIX]keypoints.pkl and [PREFIX]identities.pkl, as far as there are detectors."""
-    folder.mkdir()
+    with system_errors(folder):
+        folder.mkdir()
     for prefix, videos in parts.items():
         keypoints = {name: found.keypoints for name, found in videos.items() if found.keypoints is not None}
         identities = {name: found.identities for name, found in videos.items() if found.identities is not None}
@@ -200,16 +201,6 @@ def _panels(
         bar.update()
 
 
-def _figures(measured: dict[str, list[np.ndarray]]) -> dict[str, Figure]:
-    """The means over all frames, as the official code takes them; videos weigh by their length."""
-    figures = {}
-    for name, arrays in measured.items():
-        values = np.concatenate(arrays)
-        if values.size:
-            figures[name] = Figure(float(values.mean()), values.size, _UNITS.get(name, "frames"))
-    return figures
-
-
 def _draw_pictures(system: System, measurement: Measurement, report: Path) -> dict[str, str]:
     """Pictures of a few videos, spread over the test set: the first frame moved to the one in the middle."""
     videos = measurement.test_set.videos
@@ -218,7 +209,8 @@ def _draw_pictures(system: System, measurement: Measurement, report: Path) -> di
     source = np.stack([videos.frame(index, 0) for index in chosen])
     driving = np.stack([videos.frame(index, videos.num_frames(index) // 2) for index in chosen])
     folder = Path(system.name) / "pictures"
-    (report / folder).mkdir()
+    with system_errors(report):
+        (report / folder).mkdir()
     paths = {}
     drawn = draw_system_pictures(system.config, system.variables, source, driving, per_head=measurement.per_head)
     for caption, picture in drawn.items():
@@ -226,13 +218,3 @@ def _draw_pictures(system: System, measurement: Measurement, report: Path) -> di
         write_image(report / path, picture)
         paths[caption] = path.as_posix()
     return paths
-
-
-def check_names(names: Sequence[str]) -> None:
-    """Raises a UserError where a system's name cannot be a folder of the report, or is there twice."""
-    for name in names:
-        if not name or name.startswith(".") or "/" in name or "\\" in name:
-            raise UserError(f"'{name}' cannot name a system; expected a name that can be a folder's")
-    doubled = sorted({name for name in names if list(names).count(name) > 1})
-    if doubled:
-        raise UserError(f"two systems are named '{doubled[0]}'; give each a name of its own with --name")

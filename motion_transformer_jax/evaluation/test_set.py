@@ -47,6 +47,11 @@ class TestSet:
         """Of all videos."""
         return sum(self.videos.num_frames(index) for index in range(len(self)))
 
+    @property
+    def annotated(self) -> bool:
+        """Whether the true joints are known; a folder of the user's may be named puppets, too."""
+        return hasattr(self.videos, "annotations")
+
     def frames(self, index: int) -> Iterator[np.ndarray]:
         """Streams a video, uint8 [S, S, 3] each."""
         return (self.videos.frame(index, t) for t in range(self.videos.num_frames(index)))

@@ -32,7 +32,7 @@ class Truth:
         """Of the frames of a video of the test set."""
         if index not in self._known:
             marked = isinstance(self._detectors.keypoints, MarkerDetector)
-            known = marked and hasattr(self._test_set.videos, "annotations")
+            known = marked and self._test_set.annotated
             self._known[index] = self._annotated(index) if known else self._detected(index)
         return self._known[index]
 

@@ -1,16 +1,18 @@
 """All that is measured of one reconstructed video, while it streams by."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from motion_transformer_jax.evaluation.detectors import Detectors, Embeddings, Keypoints
 from motion_transformer_jax.evaluation.keypoint_metrics import identity_distances, keypoint_distances
 from motion_transformer_jax.evaluation.perceptual import PerceptualDistance
+from motion_transformer_jax.evaluation.results import Figure
 from motion_transformer_jax.inference.batching import pad_batch
 
 _CHUNK = 16  # frames that detectors see at once
+_UNITS = {"akd": "frames with keypoints", "mkr": "frames with true keypoints", "aed": "frames with both identities"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,3 +102,20 @@ class VideoMeasure:
         distances = np.asarray(self._lpips(predictions, truths))[: len(self._pending)]
         self._pending.clear()
         self._metrics.setdefault("lpips", []).extend(distances.tolist())
+
+
+def mean_figures(measured: Mapping[str, Sequence[np.ndarray]]) -> dict[str, Figure]:
+    """The means over all frames, as the official code takes them: videos weigh by their length.
+
+    Args:
+        measured: name of METRICS -> an array over frames for each video.
+
+    Returns:
+        name -> Figure; what no frame has is left out.
+    """
+    values = {name: np.concatenate(arrays) for name, arrays in measured.items() if arrays}
+    return {
+        name: Figure(float(array.mean()), array.size, _UNITS.get(name, "frames"))
+        for name, array in values.items()
+        if array.size
+    }

@@ -73,6 +73,7 @@ class Animator:
         image_size: S, side of the model's images in pixels.
         batch_size: Driving frames in a batch.
         mode, adapt_scale: How motion is carried over where a call does not say.
+        has_disentangler: Whether the model knows the mode "avd".
     """
 
     def __init__(self, config: ConfigDict, variables: Any, *, batch_size: int | None = None):
@@ -87,7 +88,7 @@ class Animator:
         self.batch_size = batch_size or default_batch_size()
         self.mode: Mode = config.animate.mode
         self.adapt_scale: bool = config.animate.adapt_scale
-        self._has_disentangler: bool = config.disentangler.enabled
+        self.has_disentangler: bool = config.disentangler.enabled
         model = create_animation_model(config)
         variables = jax.device_put(variables, jax.local_devices()[0])
         self._estimate = partial(_estimate, model, variables)
@@ -115,7 +116,7 @@ class Animator:
     def choose_mode(self, mode: Mode | None) -> Mode:
         """The mode that is asked for, or `self.mode`; raises as `check_mode` if the model cannot do it."""
         mode = mode or self.mode
-        check_mode(mode, has_disentangler=self._has_disentangler)
+        check_mode(mode, has_disentangler=self.has_disentangler)
         return mode
 
     def encode_source(self, source: np.ndarray) -> SourceState:

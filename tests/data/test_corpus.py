@@ -68,9 +68,9 @@ def test_pairs_are_read_with_and_without_endings(tmp_path):
     [
         ("a,b\nx,y\n", "has no columns source and driving"),
         ("source,driving\n", "holds no pair"),
-        ("source,driving\nx,y\n", "line 2: 'x' is no video of the test split"),
+        ("source,driving\nx,y\n", "line 2: 'x' is none of the"),
         ("source,driving\nd.mp4,d\n", "line 2: 'd' could be d.mp4 or d.gif; expected a video's file name"),
-        ("source,driving\nd.mp4\n", "line 2: 'None' is no video"),
+        ("source,driving\nd.mp4\n", "line 2: 'None' is none of"),
         ("source,driving\n" + "x" * 200_000 + ",y\n", "is no CSV file"),
     ],
 )

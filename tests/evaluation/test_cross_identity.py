@@ -1,13 +1,19 @@
 """The grid's choice, and the alignment that makes motions of different figures comparable."""
 
+import types
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from motion_transformer_jax.data.corpus import identity
-from motion_transformer_jax.evaluation.cross_identity import align, choose_grid
-from motion_transformer_jax.evaluation.detectors import Keypoints
+from motion_transformer_jax.data.video import read_frames
+from motion_transformer_jax.data.video_sources import create_videos
+from motion_transformer_jax.evaluation.cross_identity import align, animate_pairs, choose_grid
+from motion_transformer_jax.evaluation.detectors import Detectors, Keypoints
+from motion_transformer_jax.evaluation.test_set import TestSet
+from motion_transformer_jax.evaluation.video_measure import Detections
 
 
 def keypoints(points, visible=None) -> Keypoints:
@@ -53,3 +59,34 @@ def test_alignment_looks_only_at_what_both_have():
     aligned = align(driving, Keypoints(result.points, result.visible.astype(bool)))
     np.testing.assert_array_equal(aligned.visible, [[True, True, False], [False, False, False]])
     np.testing.assert_allclose(aligned.points[0, :2], [[0, 0], [4, 0]], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "rows", "columns"),
+    [
+        ([(source, driver) for source in range(7) for driver in (7, 6)], 7, 3),  # a grid, seven of whose rows are shown
+        ([(0, 1), (2, 3), (0, 1)], 2, 3),  # source, driving, result
+        ([(i, (i + 1) % 8) for i in range(8)] + [(i, (i + 2) % 8) for i in range(8)] + [(0, 3)], 16, 3),
+        ([(0, 1)], 2, 2),
+    ],
+)
+def test_pairs_are_shown_as_a_grid_or_a_list_in_each_mode(tmp_path, pairs, rows, columns):
+    size, asked = 16, []
+    videos = create_videos(
+        "train", kind="puppets", image_size=size, puppet_identities=8, puppet_clips=1, puppet_frames=2
+    )
+    test_set = TestSet("puppets", "train", size, videos)
+
+    def animate(source, driver, *, mode):
+        asked.append(mode)
+        return [source for _ in driver]
+
+    animator = types.SimpleNamespace(animate=animate, has_disentangler=True)
+    truth = types.SimpleNamespace(detections=lambda index: Detections())
+    (tmp_path / "x").mkdir()
+    _, sheets = animate_pairs(animator, test_set, pairs, Detectors(None, None), truth, tmp_path, "x")
+    assert list(dict.fromkeys(asked)) == ["relative", "absolute", "avd"]
+    assert len(asked) == 3 * len(pairs)
+    for path in sheets.values():
+        shown = list(read_frames((tmp_path / path).with_suffix(".mp4")))
+        assert [frame.shape for frame in shown] == [(rows * size, columns * size, 3)] * 2

@@ -47,12 +47,18 @@ def test_folder_of_videos(corpus):
     assert next(test_set.frames(1)).shape == (SIZE, SIZE, 3)
 
 
-def test_puppets_of_the_models_training(monkeypatch):
+def test_a_folder_named_puppets_is_a_folder(corpus, tmp_path):
+    shutil.copytree(corpus / "corpus", tmp_path / "puppets")
+    assert not open_test_set(tiny_config(), tmp_path / "puppets").annotated
+
+
+def test_puppets_of_the_models_training():
     config = tiny_config()
     plain, marked = open_test_set(config), open_test_set(config, "puppets", markers=True)
     assert plain.name == marked.name == "puppets"
     assert len(plain) == 4  # two held-out identities of two clips
     assert not np.array_equal(plain.videos.frame(0, 0), marked.videos.frame(0, 0))
+    assert plain.annotated and first_videos(plain, 1).annotated
     joints, visible = plain.videos.annotations(0)
     assert len(joints) == len(visible) == plain.videos.num_frames(0)
 
