@@ -8,7 +8,7 @@ from tiny_model import random_variables
 from motion_transformer_jax import ablate, configs
 from motion_transformer_jax.cli import run_command
 from motion_transformer_jax.evaluation import ablations
-from motion_transformer_jax.evaluation.results import read_results
+from motion_transformer_jax.evaluation.results import Evaluation, SystemResult, read_results, write_results
 from motion_transformer_jax.training.weights_folder import save_variables
 
 DEMO = str(Path(configs.__path__[0]) / "demo.py")
@@ -53,6 +53,48 @@ def test_variants_are_trained_evaluated_and_found_again(tmp_path, capsys, monkey
     assert capsys.readouterr().out == tables
 
 
+def test_another_request_or_training_is_evaluated_anew(tmp_path, monkeypatch, untrained):
+    made = []
+
+    def evaluate(checkpoints, out, request, *, names, data_of):
+        made.append(names[0])
+        (out / names[0]).mkdir(parents=True, exist_ok=True)
+        system = SystemResult(names[0], "motion_transformer", "", 0, 0, 1, 1.0, {}, [])
+        write_results(out, Evaluation("puppets", "test", 32, "none", 0, [system]))
+
+    def evaluated(*arguments):
+        made.clear()
+        assert run_command(ablate.main, [*command, *arguments]) == 0
+        return made
+
+    monkeypatch.setattr(ablations, "evaluate_checkpoints", evaluate)
+    command = ["--config", DEMO, "--variants", "debug", "--out", str(tmp_path), *SHORT]
+    assert evaluated("--num-videos", "1") == ["debug-seed0"]
+    assert evaluated("--num-videos", "1") == []
+    assert evaluated("--num-videos", "2") == ["debug-seed0"]
+    assert evaluated("--num-videos", "2", "--seeds", "1", "0") == ["debug-seed1", "debug-seed0"]  # on seed 1's puppets
+    assert evaluated("--num-videos", "2", "--seeds", "1", "0") == []
+    assert evaluated("--num-videos", "2", "--seeds", "1", "--config.optimizer.learning_rate_generator=0.5") == [
+        "debug-seed1"
+    ]
+
+
+def test_a_larger_budget_of_an_earlier_start_is_refused(tmp_path, capsys, monkeypatch, untrained):
+    command = ["--config", DEMO, "--variants", "debug", "no_position,debug", "--out", str(tmp_path), *SHORT]
+    monkeypatch.setattr(ablations, "has_checkpoint", lambda folder: folder.name == "debug-seed0")
+    monkeypatch.setattr(ablations, "chosen_step", lambda *_: 3)
+    assert run_command(ablate.main, command) == 2
+    assert "debug-seed0 is trained for 3 steps already, more than the budget of 2" in capsys.readouterr().err
+    assert not untrained
+
+
+def test_runs_of_different_length_do_not_compare(tmp_path, capsys, monkeypatch, untrained):
+    command = ["--config", DEMO, "--variants", "debug", "no_position,debug", "--out", str(tmp_path), *SHORT]
+    monkeypatch.setattr(ablations, "chosen_step", lambda folder, *_: len(folder.name))
+    assert run_command(ablate.main, command) == 2
+    assert "no_position,debug-seed0 is trained for 23 steps and debug-seed0 for 11" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -61,12 +103,15 @@ def test_variants_are_trained_evaluated_and_found_again(tmp_path, capsys, monkey
         (["--variants", "base", "nonsense"], "unknown variant 'nonsense'"),
         (["--variants", "base", "mraa_avd"], "differ in their budget"),
         (["--num-videos", "0"], "--num-videos is 0"),
+        (["--pairs", "dataset", *SHORT], "puppets holds no pairs"),
+        (["--data", "nowhere", *SHORT], "there is no folder nowhere"),
+        (["--variants", "base", "fomm", "--config.transformer.depth=0", *SHORT], "transformer.depth"),
     ],
 )
-def test_mistakes_are_one_line(tmp_path, capsys, arguments, message):
+def test_mistakes_are_one_line_and_come_before_the_training(tmp_path, capsys, untrained, arguments, message):
     assert run_command(ablate.main, ["--config", DEMO, "--out", str(tmp_path / "out"), *arguments]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert error.count("\n") == 1
     assert message in error
-    assert not (tmp_path / "out").exists()
+    assert not untrained and not (tmp_path / "out").exists()

@@ -40,6 +40,19 @@ def test_tables_hold_the_variants_that_they_compare():
     assert parts[2].splitlines()[2:] == ["| 3 | 1.50 M | 0.0000 |", "| 8 | 1.50 M | 0.0400 |"]
 
 
+def test_variants_that_differ_in_several_ways_have_a_table_of_their_own():
+    names = ("base", "fomm", "no_position,depth8")
+    systems = {f"{name}-seed0": result(f"{name}-seed0", l1=0.1) for name in names}
+    *_, last = ablation_tables(configs(*names), [0], systems).split("\n\n")
+    assert [line.split(" | ")[0] for line in last.splitlines()] == [
+        "| Variants",
+        "|---|---|---|",
+        "| `base`",
+        "| `no_position,depth8`",
+    ]
+    assert "| `base` |" in ablation_tables(configs("base"), [0], systems)
+
+
 def test_seeds_give_mean_and_deviation():
     systems = {
         "base-seed0": result("", akd=1.0),
@@ -58,4 +71,11 @@ def test_budgets_must_be_equal():
     check_budget(made)
     made["fomm"].train.num_steps = 7
     with pytest.raises(UserError, match=r"differ in their budget.*--config\.train\.batch_size"):
+        check_budget(made)
+
+
+def test_images_must_be_of_one_size():
+    made = configs("base", "fomm")
+    made["fomm"].model.image_size *= 2
+    with pytest.raises(UserError, match=r"images of 64 and 128 px.*--config\.model\.image_size"):
         check_budget(made)
