@@ -88,6 +88,14 @@ def test_a_larger_budget_of_an_earlier_start_is_refused(tmp_path, capsys, monkey
     assert not untrained
 
 
+def test_what_is_not_of_the_report_is_not_lost(tmp_path, capsys, untrained):
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "notes.txt").touch()
+    assert run_command(ablate.main, ["--config", DEMO, "--variants", "debug", "--out", str(tmp_path), *SHORT]) == 2
+    assert "is not empty and holds no earlier report" in capsys.readouterr().err
+    assert not untrained
+
+
 def test_runs_of_different_length_do_not_compare(tmp_path, capsys, monkeypatch, untrained):
     command = ["--config", DEMO, "--variants", "debug", "no_position,debug", "--out", str(tmp_path), *SHORT]
     monkeypatch.setattr(ablations, "chosen_step", lambda folder, *_: len(folder.name))

@@ -15,7 +15,7 @@ from motion_transformer_jax.configs import demo
 from motion_transformer_jax.data.video import read_frames
 from motion_transformer_jax.data.video_writer import write_video
 from motion_transformer_jax.evaluation import checkpoints
-from motion_transformer_jax.evaluation.detectors import Detectors, Embeddings, Keypoints
+from motion_transformer_jax.evaluation.detectors import DETECTOR_KINDS, Detectors, Embeddings, Keypoints
 from motion_transformer_jax.evaluation.results import read_results
 from motion_transformer_jax.training.weights_folder import save_variables
 
@@ -31,6 +31,10 @@ def runs(tmp_path_factory):
     large.model.image_size = 64
     save_variables(folder / "large", large, tiny_variables())
     return folder
+
+
+def test_detectors_are_those_that_there_are():
+    assert evaluate.DETECTORS == (checkpoints.AUTO, *DETECTOR_KINDS)
 
 
 @pytest.fixture(scope="module")

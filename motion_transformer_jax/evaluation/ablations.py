@@ -24,6 +24,7 @@ from motion_transformer_jax.atomic import atomic_folder, atomic_path, system_err
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.evaluation.checkpoints import Request, check_request, evaluate_checkpoints
 from motion_transformer_jax.evaluation.report import write_report
+from motion_transformer_jax.evaluation.report_folder import check_replaceable
 from motion_transformer_jax.evaluation.results import (
     METRICS,
     METRICS_FILE,
@@ -69,6 +70,7 @@ def run_ablations(
     """
     check_budget(configs)
     out = Path(out)
+    check_replaceable(out / "report")
     runs = {f"{name}-seed{seed}": _seeded(config, seed) for seed in seeds for name, config in configs.items()}
     for run, config in runs.items():
         _check_run(config, out / "runs" / run)

@@ -158,7 +158,8 @@ def _reconstruct_videos(
             if strip:
                 write_image(report / system.name / "png" / f"{stem(name)}.png", np.concatenate(strip, axis=1))
             values = measure.finish(measurement.truth.detections(index))
-            found[legible(name)] = measure.found
+            if measurement.pickles:
+                found[legible(name)] = measure.found
             for metric, array in values.items():
                 measured.setdefault(metric, []).append(array)
             means = {metric: float(array.mean()) for metric, array in values.items() if array.size}
