@@ -27,6 +27,7 @@ MODES = ("relative", "absolute")
 FRAMES = 64  # of a driving video, at most
 _SHOWN_PAIRS = 16  # of a list; all are measured
 _SHEET_COLUMNS = 6
+_LEAST_CELL_PX = 320
 _FPS = 25
 
 
@@ -88,9 +89,9 @@ def animate_pairs(
         write_video(report / f"{path}.mp4", tables, fps=_FPS)
         columns = np.linspace(0, len(tables) - 1, min(_SHEET_COLUMNS, len(tables))).round().astype(int)
         labels = [f"frame {t}" for t in columns]
-        write_image(
-            report / f"{path}.png", contact_sheet([[tables[t] for t in columns]], column_labels=labels, padding=10)
-        )
+        cell = max(_LEAST_CELL_PX, *tables[0].shape[:2])
+        sheet = contact_sheet([[tables[t] for t in columns]], column_labels=labels, cell_px=cell, padding=10)
+        write_image(report / f"{path}.png", sheet)
         sheets[f"animation, {mode}"] = f"{path.as_posix()}.png"
     return figures, sheets
 
