@@ -12,7 +12,7 @@ from motion_transformer_jax import evaluate
 from motion_transformer_jax.cli import run_command
 from motion_transformer_jax.configs import demo
 from motion_transformer_jax.data.video import read_frames
-from motion_transformer_jax.evaluation.results import read_results
+from motion_transformer_jax.reporting.results import read_results
 from motion_transformer_jax.training.weights_folder import save_variables
 
 

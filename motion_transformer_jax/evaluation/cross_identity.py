@@ -14,13 +14,13 @@ from tqdm import tqdm
 
 from motion_transformer_jax.data.corpus import identity
 from motion_transformer_jax.data.video_writer import write_image, write_video
-from motion_transformer_jax.evaluation.detectors import Detectors, Embeddings, Keypoints
-from motion_transformer_jax.evaluation.keypoint_metrics import identity_distances, keypoint_distances
-from motion_transformer_jax.evaluation.results import Figure
+from motion_transformer_jax.detection.detectors import Detectors, Embeddings, Keypoints
+from motion_transformer_jax.detection.keypoint_metrics import identity_distances, keypoint_distances
 from motion_transformer_jax.evaluation.test_set import TestSet
 from motion_transformer_jax.evaluation.truth import Truth
 from motion_transformer_jax.evaluation.video_measure import DetectionStream
 from motion_transformer_jax.inference.animator import Animator
+from motion_transformer_jax.reporting.results import Figure
 from motion_transformer_jax.viz.sheet import contact_sheet
 
 MODES = ("relative", "absolute")

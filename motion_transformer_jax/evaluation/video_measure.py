@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from motion_transformer_jax.evaluation.detectors import Detectors, Embeddings, Keypoints
-from motion_transformer_jax.evaluation.keypoint_metrics import identity_distances, keypoint_distances
+from motion_transformer_jax.detection.detectors import Detectors, Embeddings, Keypoints
+from motion_transformer_jax.detection.keypoint_metrics import identity_distances, keypoint_distances
 from motion_transformer_jax.evaluation.perceptual import PerceptualDistance
 from motion_transformer_jax.inference.batching import pad_batch
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from motion_transformer_jax.data.corpus import identity
+from motion_transformer_jax.detection.detectors import Keypoints
 from motion_transformer_jax.evaluation.cross_identity import align, choose_grid
-from motion_transformer_jax.evaluation.detectors import Keypoints
 
 
 def keypoints(points, visible=None) -> Keypoints:
