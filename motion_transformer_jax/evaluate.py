@@ -47,7 +47,7 @@ def _evaluate(argv: list[str]) -> None:
     request = evaluation_options(parser, arguments)
 
     from motion_transformer_jax.evaluation.checkpoints import evaluate_checkpoints  # slow to import
-    from motion_transformer_jax.evaluation.report import markdown_table
+    from motion_transformer_jax.reporting.report import markdown_table
 
     evaluation = evaluate_checkpoints(arguments.checkpoint, arguments.out, request, names=arguments.name)
     print(markdown_table(evaluation))
@@ -125,7 +125,7 @@ def _compare_pickles(argv: list[str]) -> None:
     parser.add_argument("found", metavar="RESULT", help="pickle of the reconstructed videos")
     arguments = parser.parse_args(argv)
 
-    from motion_transformer_jax.evaluation.pose_pickles import compare_pickles  # slow to import
+    from motion_transformer_jax.detection.pose_pickles import compare_pickles  # slow to import
 
     for name, figure in compare_pickles(arguments.truth, arguments.found).items():
         print(f"{name.upper()} {figure.value:.6g} ({figure.count} {figure.unit})")
@@ -147,7 +147,7 @@ def _study(argv: list[str]) -> None:
         if getattr(arguments, name) < least:
             parser.error(f"--{name} is {getattr(arguments, name)}; expected {least} or more")
 
-    from motion_transformer_jax.evaluation.study import key_path, write_study  # slow to import
+    from motion_transformer_jax.reporting.study import key_path, write_study  # slow to import
 
     key = write_study(arguments.reports, arguments.out, questions=arguments.questions, seed=arguments.seed)
     print(f"{arguments.out}: {len(key.questions)} questions about {', '.join(key.systems)}, for participants")
@@ -161,7 +161,7 @@ def _tally(argv: list[str]) -> None:
     parser.add_argument("--out", type=Path, metavar="JSON", help="also write the figures to this file")
     arguments = parser.parse_args(argv)
 
-    from motion_transformer_jax.evaluation.preferences import (  # slow to import
+    from motion_transformer_jax.reporting.preferences import (  # slow to import
         preference_table,
         tally_answers,
         write_preferences,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from motion_transformer_jax.data.video_writer import write_video
-from motion_transformer_jax.evaluation.results import Evaluation, SystemResult, VideoResult, write_results
+from motion_transformer_jax.reporting.results import Evaluation, SystemResult, VideoResult, write_results
 
 SIZE, FRAMES, FPS = 32, 3, 25
 SOURCE, DRIVING, ERROR = (200, 200, 200), (120, 120, 120), (255, 255, 0)

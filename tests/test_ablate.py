@@ -8,7 +8,7 @@ from tiny_model import random_variables
 from motion_transformer_jax import ablate, configs
 from motion_transformer_jax.cli import run_command
 from motion_transformer_jax.evaluation import ablations
-from motion_transformer_jax.evaluation.results import Evaluation, SystemResult, read_results, write_results
+from motion_transformer_jax.reporting.results import Evaluation, SystemResult, read_results, write_results
 from motion_transformer_jax.training.weights_folder import save_variables
 
 DEMO = str(Path(configs.__path__[0]) / "demo.py")

@@ -20,6 +20,8 @@ FLOORS = {
     "training": 3,
     "torch_io": 3,
     "inference": 4,
+    "detection": 3,
+    "reporting": 3,
     "evaluation": 4,
     "benchmarks": 4,
 }

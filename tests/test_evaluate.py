@@ -14,9 +14,9 @@ from motion_transformer_jax.cli import run_command
 from motion_transformer_jax.configs import demo
 from motion_transformer_jax.data.video import read_frames
 from motion_transformer_jax.data.video_writer import write_video
+from motion_transformer_jax.detection.detectors import DETECTOR_KINDS, Detectors, Embeddings, Keypoints
 from motion_transformer_jax.evaluation import checkpoints
-from motion_transformer_jax.evaluation.detectors import DETECTOR_KINDS, Detectors, Embeddings, Keypoints
-from motion_transformer_jax.evaluation.results import read_results
+from motion_transformer_jax.reporting.results import read_results
 from motion_transformer_jax.training.weights_folder import save_variables
 
 
@@ -34,7 +34,7 @@ def runs(tmp_path_factory):
 
 
 def test_detectors_are_those_that_there_are():
-    assert evaluate.DETECTORS == (checkpoints.AUTO, *DETECTOR_KINDS)
+    assert (checkpoints.AUTO, *DETECTOR_KINDS) == evaluate.DETECTORS
 
 
 @pytest.fixture(scope="module")

@@ -1,1 +1,1 @@
-"""Measuring models: what they cost. A config in, numbers out."""
+"""Measuring models: how well they animate, and what they cost."""

@@ -23,9 +23,9 @@ from ml_collections import ConfigDict
 from motion_transformer_jax.atomic import atomic_folder, atomic_path, system_errors
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.evaluation.checkpoints import Request, check_request, evaluate_checkpoints
-from motion_transformer_jax.evaluation.report import write_report
-from motion_transformer_jax.evaluation.report_folder import check_replaceable
-from motion_transformer_jax.evaluation.results import (
+from motion_transformer_jax.reporting.report import write_report
+from motion_transformer_jax.reporting.report_folder import check_replaceable
+from motion_transformer_jax.reporting.results import (
     METRICS,
     METRICS_FILE,
     Evaluation,

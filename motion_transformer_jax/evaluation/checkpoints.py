@@ -10,18 +10,18 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.atomic import atomic_folder
 from motion_transformer_jax.data.corpus import read_pair_list
+from motion_transformer_jax.detection.detection_cache import DetectionCache
+from motion_transformer_jax.detection.detectors import Detectors, create_detectors
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.evaluation.cross_identity import choose_grid
-from motion_transformer_jax.evaluation.detection_cache import DetectionCache
-from motion_transformer_jax.evaluation.detectors import Detectors, create_detectors
 from motion_transformer_jax.evaluation.perceptual import PerceptualDistance, create_lpips
-from motion_transformer_jax.evaluation.report import write_report
-from motion_transformer_jax.evaluation.report_folder import check_names, check_replaceable, legible
-from motion_transformer_jax.evaluation.results import METRICS, Evaluation, SystemResult
 from motion_transformer_jax.evaluation.systems import Measurement, System, evaluate_system
 from motion_transformer_jax.evaluation.test_set import PUPPETS, TestSet, first_videos, open_test_set
 from motion_transformer_jax.evaluation.truth import Truth
 from motion_transformer_jax.models.lpips import LEAST_SIZE
+from motion_transformer_jax.reporting.report import write_report
+from motion_transformer_jax.reporting.report_folder import check_names, check_replaceable, legible
+from motion_transformer_jax.reporting.results import METRICS, Evaluation, SystemResult
 from motion_transformer_jax.training.checkpoint import chosen_step, load_variables
 from motion_transformer_jax.training.saved_config import load_config
 

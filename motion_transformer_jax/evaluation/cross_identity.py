@@ -14,13 +14,13 @@ from tqdm import tqdm
 
 from motion_transformer_jax.data.corpus import identity
 from motion_transformer_jax.data.video_writer import write_image, write_video
-from motion_transformer_jax.evaluation.detectors import Detectors, Embeddings, Keypoints
-from motion_transformer_jax.evaluation.keypoint_metrics import identity_distances, keypoint_distances
-from motion_transformer_jax.evaluation.results import Figure
+from motion_transformer_jax.detection.detectors import Detectors, Embeddings, Keypoints
+from motion_transformer_jax.detection.keypoint_metrics import identity_distances, keypoint_distances
 from motion_transformer_jax.evaluation.test_set import TestSet
 from motion_transformer_jax.evaluation.truth import Truth
 from motion_transformer_jax.evaluation.video_measure import DetectionStream, mean_figures
 from motion_transformer_jax.inference.animator import Animator
+from motion_transformer_jax.reporting.results import Figure
 from motion_transformer_jax.viz.sheet import contact_sheet
 
 FPS = 25  # of everything that is written
@@ -28,6 +28,7 @@ FRAMES = 64  # of a driving video, at most
 _SHOWN_SIDE = 6  # of a grid; all pairs are measured
 _SHOWN_PAIRS = 16  # of a list
 _SHEET_COLUMNS = 6
+_LEAST_CELL_PX = 320
 
 
 def choose_grid(names: Sequence[str], size: int, seed: int) -> list[tuple[int, int]]:
@@ -108,7 +109,8 @@ def _write_tables(path: Path, test_set: TestSet, results: Mapping[tuple[int, int
     write_video(path.with_suffix(".mp4"), (_table(test_set, results, t) for t in range(length)), fps=FPS)
     columns = np.linspace(0, length - 1, min(_SHEET_COLUMNS, length)).round().astype(int).tolist()
     moments = [_table(test_set, results, t) for t in columns]
-    sheet = contact_sheet([moments], column_labels=[f"frame {t}" for t in columns], padding=10)
+    labels, cell = [f"frame {t}" for t in columns], max(_LEAST_CELL_PX, *moments[0].shape[:2])
+    sheet = contact_sheet([moments], column_labels=labels, cell_px=cell, padding=10)
     write_image(path.with_suffix(".png"), sheet)
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from tqdm import tqdm
 
 from motion_transformer_jax.data.video_sources import AnnotatedVideos
-from motion_transformer_jax.evaluation.results import Figure
 from motion_transformer_jax.models.motion import Motion
+from motion_transformer_jax.reporting.results import Figure
 
 STRENGTH = 1e-4  # of the ridge; keypoints move by some tenths, a variance of some hundredths
 

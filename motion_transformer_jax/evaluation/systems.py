@@ -16,19 +16,19 @@ from tqdm import tqdm
 
 from motion_transformer_jax.atomic import system_errors
 from motion_transformer_jax.data.video_writer import write_image, write_video
+from motion_transformer_jax.detection.detectors import Detectors
+from motion_transformer_jax.detection.pose_pickles import write_embedding_pickle, write_keypoint_pickle
 from motion_transformer_jax.evaluation.cross_identity import FPS, animate_pairs
-from motion_transformer_jax.evaluation.detectors import Detectors
 from motion_transformer_jax.evaluation.landmark_regression import measure_regression
 from motion_transformer_jax.evaluation.perceptual import PerceptualDistance
 from motion_transformer_jax.evaluation.pictures import draw_system_pictures
-from motion_transformer_jax.evaluation.pose_pickles import write_embedding_pickle, write_keypoint_pickle
 from motion_transformer_jax.evaluation.reconstruction import Reconstructor
-from motion_transformer_jax.evaluation.report_folder import legible, stem
-from motion_transformer_jax.evaluation.results import SystemResult, VideoResult
 from motion_transformer_jax.evaluation.test_set import TestSet
 from motion_transformer_jax.evaluation.truth import Truth
 from motion_transformer_jax.evaluation.video_measure import Detections, VideoMeasure, mean_figures
 from motion_transformer_jax.inference.animator import Animator
+from motion_transformer_jax.reporting.report_folder import legible, stem
+from motion_transformer_jax.reporting.results import SystemResult, VideoResult
 
 logger = logging.getLogger(__name__)
 

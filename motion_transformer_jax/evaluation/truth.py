@@ -5,9 +5,9 @@ from itertools import islice
 
 import numpy as np
 
-from motion_transformer_jax.evaluation.detection_cache import DetectionCache
-from motion_transformer_jax.evaluation.detectors import Detectors
-from motion_transformer_jax.evaluation.puppet_markers import MarkerDetector, true_keypoints
+from motion_transformer_jax.detection.detection_cache import DetectionCache
+from motion_transformer_jax.detection.detectors import Detectors
+from motion_transformer_jax.detection.puppet_markers import MarkerDetector, true_keypoints
 from motion_transformer_jax.evaluation.test_set import TestSet
 from motion_transformer_jax.evaluation.video_measure import Detections, joined
 

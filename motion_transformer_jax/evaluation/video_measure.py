@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from motion_transformer_jax.evaluation.detectors import Detectors, Embeddings, Keypoints
-from motion_transformer_jax.evaluation.keypoint_metrics import identity_distances, keypoint_distances
+from motion_transformer_jax.detection.detectors import Detectors, Embeddings, Keypoints
+from motion_transformer_jax.detection.keypoint_metrics import identity_distances, keypoint_distances
 from motion_transformer_jax.evaluation.perceptual import PerceptualDistance
-from motion_transformer_jax.evaluation.results import Figure
 from motion_transformer_jax.inference.batching import pad_batch
+from motion_transformer_jax.reporting.results import Figure
 
 _CHUNK = 16  # frames that detectors see at once
 _UNITS = {"akd": "frames with keypoints", "mkr": "frames with true keypoints", "aed": "frames with both identities"}

@@ -5,7 +5,7 @@ import pytest
 from motion_transformer_jax.configs import demo
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.evaluation.ablations import ablation_tables, check_budget
-from motion_transformer_jax.evaluation.results import Figure, SystemResult
+from motion_transformer_jax.reporting.results import Figure, SystemResult
 
 
 def configs(*names):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from motion_transformer_jax.data.corpus import identity
 from motion_transformer_jax.data.video import read_frames
 from motion_transformer_jax.data.video_sources import create_videos
+from motion_transformer_jax.detection.detectors import Detectors, Keypoints
 from motion_transformer_jax.evaluation.cross_identity import align, animate_pairs, choose_grid
-from motion_transformer_jax.evaluation.detectors import Detectors, Keypoints
 from motion_transformer_jax.evaluation.test_set import TestSet
 from motion_transformer_jax.evaluation.video_measure import Detections
 

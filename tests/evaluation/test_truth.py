@@ -1,9 +1,9 @@
 import numpy as np
 
 from motion_transformer_jax.data.video_sources import create_videos
-from motion_transformer_jax.evaluation.detection_cache import DetectionCache
-from motion_transformer_jax.evaluation.detectors import create_detectors
-from motion_transformer_jax.evaluation.keypoint_metrics import keypoint_distances
+from motion_transformer_jax.detection.detection_cache import DetectionCache
+from motion_transformer_jax.detection.detectors import create_detectors
+from motion_transformer_jax.detection.keypoint_metrics import keypoint_distances
 from motion_transformer_jax.evaluation.test_set import TestSet
 from motion_transformer_jax.evaluation.truth import Truth
 

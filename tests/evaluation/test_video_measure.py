@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from motion_transformer_jax.evaluation.detectors import Detectors, Embeddings, Keypoints
-from motion_transformer_jax.evaluation.results import Figure
+from motion_transformer_jax.detection.detectors import Detectors, Embeddings, Keypoints
 from motion_transformer_jax.evaluation.video_measure import Detections, VideoMeasure, mean_figures
+from motion_transformer_jax.reporting.results import Figure
 
 
 class Brightness:

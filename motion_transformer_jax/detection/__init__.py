@@ -1,0 +1,1 @@
+"""Keypoints and identities in frames, and the distances between them."""
