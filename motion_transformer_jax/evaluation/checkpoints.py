@@ -96,7 +96,32 @@ def evaluate_checkpoints(
     check_names(names)
     configs = [load_config(checkpoint) for checkpoint in checkpoints]
     _check_sizes(checkpoints, configs)
-    test_set, train_set, detectors, kind, notices = _open_data(load_config(data_of) if data_of else configs[0], request)
+    steps = [chosen_step(checkpoint, request.step) for checkpoint in checkpoints]
+    measurement, kind, notices = _prepare(load_config(data_of) if data_of else configs[0], request)
+    test_set = measurement.test_set
+    for notice in notices:
+        logger.warning("%s", notice)
+    with atomic_folder(out) as folder:
+        systems = []
+        for name, checkpoint, step in zip(names, checkpoints, steps, strict=True):
+            config, variables = load_variables(checkpoint, step=step)
+            systems.append(evaluate_system(System(name, checkpoint, step, config, variables), measurement, folder))
+        notices += _unmeasured(measurement.detectors, kind, systems)
+        evaluation = Evaluation(
+            test_set.name, test_set.split, test_set.image_size, kind, request.seed, systems, notices
+        )
+        write_report(folder, evaluation)
+    return evaluation
+
+
+def check_request(config: ConfigDict, request: Request) -> None:
+    """Raises the UserError that an evaluation of a model of this config would start with; hours earlier, perhaps."""
+    _prepare(config, request)
+
+
+def _prepare(config: ConfigDict, request: Request) -> tuple[Measurement, str, list[str]]:
+    """What a request asks for on the data of a config, the kind of its detectors, and what is to be said of them."""
+    test_set, train_set, detectors, kind, notices = _open_data(config, request)
     lpips, reason = _create_lpips(request, test_set.image_size)
     notices += [reason] if reason else []
     pairs = _choose_pairs(test_set, request)
@@ -114,26 +139,7 @@ def evaluate_checkpoints(
         per_head=request.per_head,
         batch_size=request.batch_size,
     )
-    for notice in notices:
-        logger.warning("%s", notice)
-    with atomic_folder(out) as folder:
-        systems = []
-        for name, checkpoint in zip(names, checkpoints, strict=True):
-            step = chosen_step(checkpoint, request.step)
-            config, variables = load_variables(checkpoint, step=step)
-            systems.append(evaluate_system(System(name, checkpoint, step, config, variables), measurement, folder))
-        notices += _unmeasured(detectors, kind, systems)
-        evaluation = Evaluation(
-            test_set.name, test_set.split, test_set.image_size, kind, request.seed, systems, notices
-        )
-        write_report(folder, evaluation)
-    return evaluation
-
-
-def check_request(config: ConfigDict, request: Request) -> None:
-    """Raises the UserError that an evaluation of a model of this config would start with; hours earlier, perhaps."""
-    test_set, *_ = _open_data(config, request)
-    _choose_pairs(test_set, request)
+    return measurement, kind, notices
 
 
 def _unmeasured(detectors: Detectors, kind: str, systems: Sequence[SystemResult]) -> list[str]:

@@ -101,8 +101,7 @@ def evaluate_system(system: System, measurement: Measurement, report: str | os.P
     report, config, test_set = Path(report), system.config, measurement.test_set
     start = time.monotonic()
     videos, measured = _reconstruct_videos(system, measurement, report)
-    seconds = time.monotonic() - start
-    speed = test_set.num_frames / seconds
+    speed = test_set.num_frames / (time.monotonic() - start)
     logger.info("%s: %d frames reconstructed and measured, %.1f frames/s", system.name, test_set.num_frames, speed)
     animator = Animator(config, system.variables, batch_size=measurement.batch_size)
     regression = {}
