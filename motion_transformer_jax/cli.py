@@ -5,13 +5,16 @@ exit status, or None for success.
 """
 
 import argparse
+import contextlib
 import difflib
 import importlib.machinery
 import importlib.util
 import logging
 import re
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -35,6 +38,7 @@ COMMANDS = {
 
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
+_TERMINATED = 143
 
 
 class Parser(argparse.ArgumentParser):
@@ -56,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_command(command: Callable[[list[str]], int | None], argv: Sequence[str] | None = None) -> int:
     """Run a command's `main` and return its exit status.
 
-    A UserError becomes one line on stderr and status 2; Ctrl-C becomes status 130; other exceptions pass.
+    A UserError becomes one line on stderr and status 2; Ctrl-C becomes status 130; other exceptions pass. SIGTERM ends
+    the command as an exception does, with status 143, so that nothing half-written is left.
 
     Args:
       command: takes the arguments behind the program's name.
@@ -64,13 +69,28 @@ def run_command(command: Callable[[list[str]], int | None], argv: Sequence[str] 
     """
     set_up_logging()
     try:
-        return command(list(sys.argv[1:] if argv is None else argv)) or 0
+        with _orderly_termination():
+            return command(list(sys.argv[1:] if argv is None else argv)) or 0
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return _USAGE_ERROR
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return _INTERRUPTED
+
+
+@contextlib.contextmanager
+def _orderly_termination() -> Iterator[None]:
+    """Makes SIGTERM a SystemExit; where signals are another's affair, nothing changes."""
+    in_charge = threading.current_thread() is threading.main_thread()
+    if not in_charge or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def set_up_logging() -> None:

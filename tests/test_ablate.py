@@ -38,7 +38,7 @@ def test_variants_are_trained_evaluated_and_found_again(tmp_path, capsys, monkey
     assert run_command(ablate.main, command) == 0
     assert untrained == ["debug-seed0", "no_position,debug-seed0", "debug-seed1", "no_position,debug-seed1"]
     tables = capsys.readouterr().out
-    assert "| Position encoding | parameters | L1 ↓ | PSNR ↑ | SSIM ↑ |" in tables
+    assert "| Position encoding | parameters, whole model | L1 ↓ | PSNR ↑ | SSIM ↑ |" in tables
     assert tables.count(" ± ") == 6
     assert (out / "tables.md").read_text("utf-8").strip() == tables.strip()
     combined = read_results(out / "report")

@@ -2,12 +2,17 @@
 
 import importlib.util
 import logging
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
 from motion_transformer_jax import cli, configs
+from motion_transformer_jax.atomic import atomic_path
+from motion_transformer_jax.cli import run_command
 from motion_transformer_jax.errors import UserError
 
 DEMO = f"{configs.__path__[0]}/demo.py"
@@ -91,6 +96,22 @@ def test_statuses():
     assert cli.run_command(interrupted, []) == 130
     with pytest.raises(ZeroDivisionError):
         cli.run_command(faulty, [])
+
+
+def test_termination_leaves_nothing_half_written(tmp_path):
+    """The default would end the process on the spot."""
+
+    def command(_argv):
+        with atomic_path(tmp_path / "out.txt") as temporary:
+            temporary.write_text("half")
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+
+    with pytest.raises(SystemExit) as ended:
+        run_command(command, [])
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert not list(tmp_path.iterdir())
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_parser_mistakes_are_user_errors():

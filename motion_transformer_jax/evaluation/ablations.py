@@ -243,7 +243,7 @@ def _table(
     title: str, rows: Mapping[str, str], results: Mapping[str, Sequence[SystemResult]], shown: Sequence[str]
 ) -> str:
     headings = [f"{METRICS[metric][0]} {'↓' if METRICS[metric][1] else '↑'}" for metric in shown]
-    lines = [f"| {title} | parameters | {' | '.join(headings)} |", "|---" * (2 + len(shown)) + "|"]
+    lines = [f"| {title} | parameters, whole model | {' | '.join(headings)} |", "|---" * (2 + len(shown)) + "|"]
     for name, label in rows.items():
         cells = [_cell([system.figures.get(metric) for system in results[name]], metric) for metric in shown]
         lines.append(f"| {label} | {results[name][0].parameters / 1e6:.2f} M | {' | '.join(cells)} |")

@@ -30,6 +30,8 @@ def check_names(names: Sequence[str]) -> None:
 def check_replaceable(out: str | os.PathLike) -> None:
     """Raises a UserError where a folder holds anything but an earlier report, all of which a new one replaces."""
     out = Path(out)
+    if out.resolve() == Path.cwd():
+        raise UserError("a report replaces its whole folder, and this is the one you stand in; name another with --out")
     with system_errors(out):
         there = {path.name for path in out.iterdir() if not path.name.startswith(".")} if out.is_dir() else set()
     if not there:

@@ -27,9 +27,9 @@ def test_tables_hold_the_variants_that_they_compare():
     head, *parts = tables.split("\n\n")
     assert "4 pairs a step, 1200 steps, 1 seed (0)" in head
     assert [part.splitlines()[0] for part in parts] == [
-        "| Systems | parameters | L1 ↓ |",
-        "| Position encoding | parameters | L1 ↓ |",
-        "| Layers | parameters | L1 ↓ |",
+        "| Systems | parameters, whole model | L1 ↓ |",
+        "| Position encoding | parameters, whole model | L1 ↓ |",
+        "| Layers | parameters, whole model | L1 ↓ |",
     ]
     assert parts[0].splitlines()[2:] == [
         "| motion transformer (`base`) | 1.50 M | 0.0000 |",

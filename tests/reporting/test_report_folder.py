@@ -53,3 +53,9 @@ def test_stems_are_names_as_far_as_they_can_be():
     assert long[0] != long[1]
     assert all(len(name.encode()) <= 200 for name in long)
     assert stem(b"\xff.mp4".decode(errors="surrogateescape")) == legible("\udcff.mp4") == r"\udcff.mp4"
+
+
+def test_the_folder_one_stands_in_is_not_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="the one you stand in"):
+        check_replaceable(".")
