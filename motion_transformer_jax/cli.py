@@ -151,6 +151,15 @@ def override_config(config: ConfigDict, overrides: Sequence[str], *, origin: str
     return values.config
 
 
+def checkpoint_step(text: str) -> int | str:
+    """The type of the option --step: "best" or a number."""
+    if text == "best":
+        return text
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"expected best or a step's number, got '{text}'")
+    return int(text)
+
+
 def _create_config(file: str, variant: str) -> ConfigDict:
     if not Path(file).is_file():
         folder = Path(configs.__path__[0])

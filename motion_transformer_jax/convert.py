@@ -9,7 +9,7 @@ import argparse
 import re
 import sys
 
-from motion_transformer_jax.cli import Parser, override_config, parse_config, run_command
+from motion_transformer_jax.cli import Parser, checkpoint_step, override_config, parse_config, run_command
 
 # As torch_io.recognition has them, which is slow to import.
 SYSTEMS = ("motion_transformer", "fomm", "mraa")
@@ -65,7 +65,7 @@ def _to_torch(argv: list[str]) -> None:
     parser = Parser("convert to-torch", description="Write a run's weights as a file that the official code loads.")
     parser.add_argument("run", metavar="RUN", help="folder of a training run, its --workdir, or of converted weights")
     parser.add_argument("--out", required=True, metavar="FILE", help=".pth, .pth.tar or .safetensors")
-    parser.add_argument("--step", type=_step, metavar="N|best", help="which checkpoint (default: the newest)")
+    parser.add_argument("--step", type=checkpoint_step, metavar="N|best", help="which checkpoint (default: the newest)")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE")
     arguments = parser.parse_args(argv)
 
@@ -83,14 +83,6 @@ def _inspect(argv: list[str]) -> None:
     from motion_transformer_jax.torch_io.inspection import describe_torch_file
 
     print("\n".join(describe_torch_file(arguments.file)))
-
-
-def _step(text: str) -> int | str:
-    if text == "best":
-        return text
-    if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f"expected best or a step's number, got '{text}'")
-    return int(text)
 
 
 _ACTIONS = {"from-torch": _from_torch, "to-torch": _to_torch, "inspect": _inspect}

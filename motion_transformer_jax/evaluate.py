@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from motion_transformer_jax.cli import Parser, run_command
+from motion_transformer_jax.cli import Parser, checkpoint_step, run_command
 
 if TYPE_CHECKING:
     from motion_transformer_jax.evaluation.checkpoints import Request
@@ -64,7 +64,7 @@ def add_evaluation_options(parser: Parser) -> None:
         help="prepared dataset, folder of videos, or 'puppets' (default: what the first model was trained on)",
     )
     add("--split", choices=("test", "train"), default="test")
-    add("--step", type=_step, metavar="best|N", help="step of the checkpoints (default: the newest)")
+    add("--step", type=checkpoint_step, metavar="best|N", help="step of the checkpoints (default: the newest)")
     add(
         "--detector",
         choices=DETECTORS,
@@ -105,14 +105,6 @@ def evaluation_options(parser: Parser, arguments: argparse.Namespace) -> "Reques
 
     fields = [field.name for field in dataclasses.fields(Request)]
     return Request(**{name: getattr(arguments, name) for name in fields})
-
-
-def _step(text: str) -> int | str:
-    if text == "best":
-        return text
-    if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f"expected best or a step's number, got '{text}'")
-    return int(text)
 
 
 def _compare_pickles(argv: list[str]) -> None:
