@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from motion_transformer_jax.data.folder_videos import FolderVideos
 from motion_transformer_jax.data.image import resize_image
 from motion_transformer_jax.data.prepared_videos import PreparedVideos, find_prepared
+from motion_transformer_jax.data.video import probe_video
 from motion_transformer_jax.data.video_sources import VideoSource, create_videos
 from motion_transformer_jax.errors import UserError
 
@@ -86,18 +87,29 @@ def open_test_set(
         raise UserError(f"there is no folder {data}; expected a prepared dataset, a folder of videos, or 'puppets'")
     prepared = find_prepared(data)
     if prepared is None:
-        name = Path(data).resolve().name
-        return TestSet(name, split, size, FolderVideos(data, split=split, size=size))
+        return _open_folder(Path(data), split, size)
     return _open_prepared(prepared, split, size)
 
 
+def _open_folder(folder: Path, split: str, size: int) -> TestSet:
+    videos = FolderVideos(folder, split=split, size=size)
+    first = probe_video(folder / split / videos.names[0])
+    return TestSet(folder.resolve().name, split, size, videos, notices=_notices((first.width, first.height), size))
+
+
+def _notices(frame_size: tuple[int, int], size: int) -> list[str]:
+    if frame_size == (size, size):
+        return []
+    width, height = frame_size
+    return [
+        f"the dataset's frames of {width}x{height} px were resized to the model's {size}x{size} px; "
+        "figures of other sizes do not compare"
+    ]
+
+
 def _open_prepared(folder: Path, split: str, size: int) -> TestSet:
-    videos, notices = PreparedVideos(folder, split=split), []
-    if videos.size != size:
-        notices.append(
-            f"the dataset's frames of {videos.size} px were resized to the model's {size} px; "
-            "figures of other sizes do not compare"
-        )
+    videos = PreparedVideos(folder, split=split)
+    notices = _notices((videos.size, videos.size), size)
     if not videos.names:
         raise UserError(f"{folder} has no video in its split {split}; prepare it with one, or choose another --split")
     name = folder.parent.name

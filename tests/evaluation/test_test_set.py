@@ -38,12 +38,13 @@ def test_prepared_dataset_at_the_models_size(corpus):
 def test_another_size_is_resized_with_a_notice(corpus):
     test_set = open_test_set(tiny_config(), corpus / "at16")
     assert next(test_set.frames(0)).shape == (SIZE, SIZE, 3)
-    assert "16 px were resized to the model's 32 px" in test_set.notices[0]
+    assert "16x16 px were resized to the model's 32x32 px" in test_set.notices[0]
 
 
 def test_folder_of_videos(corpus):
     test_set = open_test_set(tiny_config(), corpus / "corpus", split="train")
     assert (test_set.name, len(test_set), test_set.split) == ("corpus", 2, "train")
+    assert "8x8 px were resized to the model's 32x32 px" in test_set.notices[0]
     assert next(test_set.frames(1)).shape == (SIZE, SIZE, 3)
 
 
