@@ -1,6 +1,7 @@
 """Measure speed, beside a reference in the same run.
 
 python -m motion_transformer_jax.benchmark data
+python -m motion_transformer_jax.benchmark grid_sample
 """
 
 import argparse
@@ -15,6 +16,7 @@ from motion_transformer_jax.cli import Parser, parse_config, run_command
 
 if TYPE_CHECKING:
     from motion_transformer_jax.benchmarks.data import LoaderSpeed
+    from motion_transformer_jax.benchmarks.grid_sample import WarpSpeed
 
 
 def main(argv: list[str]) -> None:
@@ -22,7 +24,8 @@ def main(argv: list[str]) -> None:
     parser = Parser(
         "benchmark",
         description="Measure speed, beside a reference in the same run.",
-        epilog="subjects:\n  data   loading and augmenting training pairs, beside the official way\n\n"
+        epilog="subjects:\n  data          loading and augmenting training pairs, beside the official way\n"
+        "  grid_sample   the warp, beside PyTorch's\n\n"
         "`motrans benchmark SUBJECT --help` tells a subject's options.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="motrans benchmark SUBJECT ...",
@@ -91,12 +94,53 @@ def _loader_table(speeds: "list[LoaderSpeed]", title: str) -> str:
         core = ["", ""] if per_core is None else [f"{per_core:.1f}", f"{per_core / official.pairs_per_core_second:.2f}"]
         memory = "" if speed.memory_mib is None else "{:.0f} to {:.0f}".format(*speed.memory_mib)
         rows.append([speed.name, str(speed.workers), f"{rate:.1f}", spread, ratio, *core, memory])
+    return f"Training pairs, {title}\n\n{_aligned(rows)}"
+
+
+def _grid_sample(argv: list[str]) -> None:
+    parser = Parser("benchmark grid_sample", description="Time the warp, beside PyTorch's grid_sample.")
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help="images (default %(default)s)")
+    parser.add_argument(
+        "--repeats", type=int, default=15, metavar="N", help="timed calls of each (default %(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    arguments = parser.parse_args(argv)
+    for name in ("batch", "repeats"):
+        if getattr(arguments, name) < 1:
+            parser.error(f"--{name} is {getattr(arguments, name)}; expected 1 or more")
+
+    from motion_transformer_jax.benchmarks.grid_sample import measure_warps  # slow to import
+
+    speeds = measure_warps(batch_size=arguments.batch, repeats=arguments.repeats)
+    if arguments.json:
+        print(json.dumps([dataclasses.asdict(speed) | {"ratio": speed.ratio} for speed in speeds], indent=2))
+    else:
+        print(_warp_table(speeds, f"batch of {arguments.batch}, float32"))
+
+
+def _warp_table(speeds: "list[WarpSpeed]", title: str) -> str:
+    """Milliseconds, and how many times faster ours is."""
+    rows = [["", "ours, ms", "lowest to highest", "PyTorch, ms", "lowest to highest", "times faster", "difference"]]
+    for speed in speeds:
+        name = (
+            f"{speed.size}x{speed.size}, {speed.channels} channels, {'and gradients' if speed.backward else 'forward'}"
+        )
+        times = []
+        for timing in (speed.ours, speed.peer):
+            times += [f"{1e3 * timing.median:.2f}", f"{1e3 * timing.lowest:.2f} to {1e3 * timing.highest:.2f}"]
+        rows.append([name, *times, f"{speed.ratio:.2f}", f"{speed.difference:.1e}"])
+    return f"Bilinear warp, {title}\n\n{_aligned(rows)}"
+
+
+def _aligned(rows: list[list[str]]) -> str:
+    """Columns side by side, the first to the left and the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
-    return "\n".join([f"Training pairs, {title}", "", *lines])
+    return "\n".join(
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows
+    )
 
 
-_SUBJECTS = {"data": _data}
+_SUBJECTS = {"data": _data, "grid_sample": _grid_sample}
 
 if __name__ == "__main__":
     sys.exit(run_command(main))

@@ -5,6 +5,7 @@ from corpora import write_corpus
 
 from motion_transformer_jax import benchmark
 from motion_transformer_jax.benchmarks import data as data_benchmark
+from motion_transformer_jax.benchmarks import grid_sample as warp_benchmark
 from motion_transformer_jax.cli import run_command
 
 QUICK = ("data", "--size", "16", "--batch", "2", "--batches", "1")
@@ -43,9 +44,37 @@ def test_prints_a_table_of_puppets(capsys):
     assert [line.split("  ")[0] for line in lines[3:]] == ["official way, PNG files", "ours, PNG", "ours, JPEG"]
 
 
+@pytest.fixture
+def small_warps(monkeypatch):
+    monkeypatch.setattr(warp_benchmark, "SHAPES", ((8, 3), (16, 2)))
+
+
+def test_warps_are_timed_beside_pytorch(small_warps, capsys):
+    assert run_command(benchmark.main, ["grid_sample", "--batch", "2", "--repeats", "3", "--json"]) == 0
+    speeds = json.loads(capsys.readouterr().out)
+    shapes = [(speed["size"], speed["channels"], speed["backward"]) for speed in speeds]
+    assert shapes == [(8, 3, False), (8, 3, True), (16, 2, False), (16, 2, True)]
+    for speed in speeds:
+        assert speed["difference"] < 1e-3, "both compute the same, gradients too"
+        for side in ("ours", "peer"):
+            assert 0 < speed[side]["lowest"] <= speed[side]["median"] <= speed[side]["highest"]
+        assert speed["ratio"] == pytest.approx(speed["peer"]["median"] / speed["ours"]["median"])
+
+
+def test_prints_a_table_of_warps(small_warps, capsys):
+    assert run_command(benchmark.main, ["grid_sample", "--repeats", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Bilinear warp, batch of 1, float32"
+    assert [line.split("  ")[0] for line in lines[3:5]] == [
+        "8x8, 3 channels, forward",
+        "8x8, 3 channels, and gradients",
+    ]
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
+        (["grid_sample", "--repeats", "0"], "--repeats is 0; expected 1 or more"),
         ([], "the following arguments are required: SUBJECT"),
         (["sleep"], "argument SUBJECT: invalid choice: 'sleep'"),
         (["data", "--batch", "0"], "--batch is 0; expected 1 or more"),
