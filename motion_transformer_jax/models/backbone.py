@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 
 from motion_transformer_jax.models.blocks import Layers
+from motion_transformer_jax.ops.fusion import materialize
 from motion_transformer_jax.ops.resize import upsample_nearest
 
 HRNET_WIDTHS = {"hrnet_w32": 32, "hrnet_w48": 48}
@@ -45,7 +46,7 @@ class Bottleneck(nn.Module):
         y = ConvNorm(4 * self.features, self.layers, kernel_size=1, relu=False, name="block3")(y)
         if x.shape[-1] != y.shape[-1]:
             x = ConvNorm(y.shape[-1], self.layers, kernel_size=1, relu=False, name="shortcut")(x)
-        return nn.relu(x + y)
+        return materialize(nn.relu(x + y))
 
 
 class BasicBlock(nn.Module):
@@ -58,7 +59,7 @@ class BasicBlock(nn.Module):
         """[B, H, W, C] to the same shape."""
         y = ConvNorm(x.shape[-1], self.layers, name="block1")(x)
         y = ConvNorm(x.shape[-1], self.layers, relu=False, name="block2")(y)
-        return nn.relu(x + y)
+        return materialize(nn.relu(x + y))
 
 
 class Stem(nn.Module):
@@ -129,7 +130,7 @@ class HighResolutionModule(nn.Module):
             if level != target:
                 x = Fusion(features, level, target, self.layers, name=f"fuse_{target}_{level}")(x)
             total = x if total is None else total + x
-        return nn.relu(total)
+        return materialize(nn.relu(total))
 
 
 class HRNet(nn.Module):

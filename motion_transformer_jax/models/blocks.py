@@ -11,7 +11,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from motion_transformer_jax.ops.resize import upsample_nearest
+from motion_transformer_jax.ops.convolution import convolve, convolve_upsampled
+from motion_transformer_jax.ops.fusion import materialize
 
 # PyTorch's default for convolutions: uniform within 1/sqrt(fan_in).
 CONV_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
@@ -67,6 +68,32 @@ class BatchNorm(nn.Module):
         return mean, var, count
 
 
+class Conv(nn.Module):
+    """A square convolution.
+
+    Attributes:
+        upsample: enlarge the image ×2 first, by nearest pixels; for 3×3 kernels that keep the size.
+        dtype: compute type; None follows the input and the parameters.
+    """
+
+    features: int
+    kernel_size: int
+    stride: int = 1
+    padding: int = 0
+    use_bias: bool = True
+    upsample: bool = False
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[B, H, W, C] to [B, H', W', features]."""
+        kernel = self.param("kernel", CONV_INIT, (self.kernel_size, self.kernel_size, x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
+        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        x = convolve_upsampled(x, kernel) if self.upsample else convolve(x, kernel, self.stride, self.padding)
+        return x if bias is None else x + bias
+
+
 @dataclasses.dataclass(frozen=True)
 class Layers:
     """Makes the primitive layers of every network.
@@ -89,17 +116,18 @@ class Layers:
         stride: int = 1,
         padding: int | None = None,
         use_bias: bool = True,
+        upsample: bool = False,
         name: str | None = None,
-    ) -> nn.Conv:
+    ) -> Conv:
         """A square convolution; the default padding keeps the size (divided by the stride)."""
-        return nn.Conv(
+        return Conv(
             features,
-            (kernel_size, kernel_size),
-            strides=stride,
+            kernel_size,
+            stride=stride,
             padding=kernel_size // 2 if padding is None else padding,
             use_bias=use_bias,
+            upsample=upsample,
             dtype=self.dtype,
-            kernel_init=CONV_INIT,
             name=name,
         )
 
@@ -123,9 +151,7 @@ class ConvBlock(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, H, W, C] to [B, H', W', features]."""
-        if self.resample == "up":
-            x = upsample_nearest(x, 2)
-        x = self.layers.conv(self.features, self.kernel_size, name="conv")(x)
+        x = self.layers.conv(self.features, self.kernel_size, upsample=self.resample == "up", name="conv")(x)
         x = nn.relu(self.layers.norm(name="norm")(x))
         if self.resample == "down":
             x = nn.avg_pool(x, (2, 2), strides=(2, 2))
@@ -144,7 +170,7 @@ class ResidualBlock(nn.Module):
         y = self.layers.conv(x.shape[-1], 3, name="conv1")(y)
         y = nn.relu(self.layers.norm(name="norm2")(y))
         y = self.layers.conv(x.shape[-1], 3, name="conv2")(y)
-        return x + y
+        return materialize(x + y)
 
 
 def block_features(base_features: int, max_features: int, level: int) -> int:

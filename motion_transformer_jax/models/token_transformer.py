@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from motion_transformer_jax.models.blocks import Layers
+from motion_transformer_jax.ops.fusion import materialize
 
 POSITIONS = ("none", "sine", "sine_every_layer", "learnable")
 TOKEN_INIT = nn.initializers.normal(0.02)
@@ -91,11 +92,11 @@ class TransformerLayer(nn.Module):
         """[B, T, D] to the same shape."""
         dtype = self.layers.dtype
         attention = Attention(self.heads, self.attention_scale, self.layers, name="attention")
-        x = x + attention(nn.LayerNorm(epsilon=1e-5, name="attention_norm")(x), attention_bias)
+        x = materialize(x + attention(nn.LayerNorm(epsilon=1e-5, name="attention_norm")(x), attention_bias))
         y = nn.LayerNorm(epsilon=1e-5, name="mlp_norm")(x)
         y = nn.Dense(self.mlp_dim, dtype=dtype, kernel_init=TOKEN_INIT, name="mlp_in")(y)
         y = nn.Dense(x.shape[-1], dtype=dtype, kernel_init=TOKEN_INIT, name="mlp_out")(nn.gelu(y, approximate=False))
-        return x + y
+        return materialize(x + y)
 
 
 class TokenTransformer(nn.Module):

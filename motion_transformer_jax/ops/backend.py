@@ -1,0 +1,35 @@
+"""What the backend is good at: the one place that asks which it is."""
+
+import functools
+
+import jax
+
+# XLA's CPU convolutions by YNNPACK run at half the speed of its older ones where there are 32 to 128 channels and need
+# copies for gradients; so do its products within attention. Vectors of 512 bits are used only where asked for.
+_CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "", "xla_cpu_prefer_vector_width": 512}
+
+
+def on_cpu() -> bool:
+    """Whether programs are compiled for CPUs."""
+    return jax.default_backend() == "cpu"
+
+
+def compiler_options() -> dict[str, str | int]:
+    """Options of `jax.jit` for the big programs, animation and training; empty but on CPU.
+
+    Options are left out that this version of XLA does not know.
+    """
+    return dict(_known_options()) if on_cpu() else {}
+
+
+@functools.cache
+def _known_options() -> tuple[tuple[str, str | int], ...]:
+    return tuple((name, value) for name, value in _CPU_OPTIONS.items() if _is_known(name, value))
+
+
+def _is_known(name: str, value: str | int) -> bool:
+    try:
+        jax.jit(lambda x: x + 1, compiler_options={name: value}).lower(0.0).compile()
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True

@@ -1,0 +1,197 @@
+"""3×3 convolutions with fewer multiplications, as matrix products over the channels and sums of whole arrays.
+
+A bilinear algorithm (Winograd; Lavin and Gray, CVPR 2016) takes patches of the input and of the kernel to another
+basis, multiplies them there point by point, and takes the products to tiles of the output. Two are here:
+- F(4×4, 3×3): a tile of 4×4 pixels by 36 products per pair of channels instead of 144;
+- nearest ×2 enlargement followed by a 3×3 convolution: 2×2 pixels by 9 products instead of 36.
+Worth it where matrix products are the limit: on CPUs.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from motion_transformer_jax.ops.fusion import materialize
+
+Grid = list[list[jax.Array]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Algorithm:
+    """A bilinear algorithm of one dimension, used along both.
+
+    Attributes:
+      input: [P, P], to patches of P by P pixels.
+      kernel: [P, 3].
+      output: [T, P], from products to tiles of T by T pixels.
+      step: how far apart patches lie.
+    """
+
+    input: np.ndarray
+    kernel: np.ndarray
+    output: np.ndarray
+    step: int
+
+    @property
+    def patch(self) -> int:
+        return len(self.input)
+
+    @property
+    def tile(self) -> int:
+        return len(self.output)
+
+
+# By the points 0, 1, -1, 2, -2 and infinity.
+SAME = Algorithm(
+    input=np.array(
+        [
+            [4, 0, -5, 0, 1, 0],
+            [0, -4, -4, 1, 1, 0],
+            [0, 4, -4, -1, 1, 0],
+            [0, -2, -1, 2, 1, 0],
+            [0, 2, -1, -2, 1, 0],
+            [0, 4, 0, -5, 0, 1],
+        ]
+    ),
+    kernel=np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24,
+    output=np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]),
+    step=4,
+)
+# An even pixel is k0 (x[-1] - x[0]) + (k0 + k1 + k2) x[0], an odd one the latter + k2 (x[1] - x[0]).
+UPSAMPLED = Algorithm(
+    input=np.array([[1, -1, 0], [0, 1, 0], [0, -1, 1]]),
+    kernel=np.array([[1, 0, 0], [1, 1, 1], [0, 0, 1]]),
+    output=np.array([[1, 1, 0], [0, 1, 1]]),
+    step=1,
+)
+
+
+def winograd(algorithm: Algorithm, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """A 3×3 convolution with stride 1 and zeros outside, of the image or of its ×2 enlargement.
+
+    Args:
+      algorithm: SAME or UPSAMPLED.
+      x: [B, H, W, C], floating; for SAME H and W divisible by 4.
+      kernel: [3, 3, C, D] in the type of x.
+
+    Returns:
+      [B, H, W, D], for UPSAMPLED [B, 2H, 2W, D], in the type of x.
+    """
+    kernels = _kernel_patches(algorithm, kernel)
+    patches = _input_patches(algorithm, x)
+    products = [[y @ kernels[i, j] for j, y in enumerate(row)] for i, row in enumerate(patches)]
+    batch, height, width = x.shape[0], x.shape[1] // algorithm.step, x.shape[2] // algorithm.step
+    columns = [_apply(algorithm.output, column) for column in zip(*products, strict=True)]
+    rows = []
+    for row in zip(*columns, strict=True):
+        pixels = jnp.stack(_apply(algorithm.output, row), axis=1)
+        rows.append(pixels.reshape(batch, height, width * algorithm.tile, -1))
+    result = jnp.stack(rows, axis=2).reshape(batch, height * algorithm.tile, width * algorithm.tile, -1)
+    return materialize(result)
+
+
+def winograd_input_gradient(algorithm: Algorithm, kernel: jax.Array, gradient: jax.Array) -> jax.Array:
+    """The gradient of `winograd` by its input, of UPSAMPLED alone: SAME is a convolution with the flipped kernel.
+
+    Args:
+      algorithm: UPSAMPLED.
+      kernel: [3, 3, C, D].
+      gradient: [B, 2H, 2W, D], by the result.
+
+    Returns:
+      [B, H, W, C].
+    """
+    batch, height, width, _ = gradient.shape
+    shape = (batch, height // algorithm.tile, width // algorithm.tile, kernel.shape[2])
+    patches = _gradient_patches(algorithm, gradient)
+    kernels = _kernel_patches(algorithm, kernel)
+    inputs = [[(y @ kernels[i, j].T).reshape(shape) for j, y in enumerate(row)] for i, row in enumerate(patches)]
+    rows = [_apply(algorithm.input.T, row) for row in inputs]
+    places = [_apply(algorithm.input.T, column) for column in zip(*rows, strict=True)]
+    # places[j][i] is what the pixel i - 1 rows and j - 1 columns away from a tile's own gets of it.
+    columns = [sum(_shifted(place, i - 1, axis=1) for i, place in enumerate(column)) for column in places]
+    return sum(_shifted(materialize(column), j - 1, axis=2) for j, column in enumerate(columns))
+
+
+def winograd_kernel_gradient(algorithm: Algorithm, x: jax.Array, gradient: jax.Array) -> jax.Array:
+    """The gradient of `winograd` by its kernel, [3, 3, C, D].
+
+    Args:
+      algorithm: SAME or UPSAMPLED.
+      x: as there.
+      gradient: by the result, of its shape.
+    """
+    products = [
+        jnp.einsum("tc,td->cd", a, b)
+        for rows in zip(_input_patches(algorithm, x), _gradient_patches(algorithm, gradient), strict=True)
+        for a, b in zip(*rows, strict=True)
+    ]
+    transform = jnp.asarray(np.kron(algorithm.kernel, algorithm.kernel), x.dtype)
+    shape = products[0].shape
+    gradient = jnp.einsum("pk,pn->kn", transform, jnp.stack(products).reshape(len(products), -1), precision="highest")
+    return gradient.reshape(3, 3, *shape)
+
+
+def _kernel_patches(algorithm: Algorithm, kernel: jax.Array) -> jax.Array:
+    """[P, P, C, D]."""
+    transform = jnp.asarray(np.kron(algorithm.kernel, algorithm.kernel), kernel.dtype)
+    patches = jnp.matmul(transform, kernel.reshape(9, -1), precision="highest")
+    return patches.reshape(algorithm.patch, algorithm.patch, *kernel.shape[2:])
+
+
+def _input_patches(algorithm: Algorithm, x: jax.Array) -> Grid:
+    """P by P arrays [tiles, C]: the patches that start one pixel before each tile."""
+    _, height, width, channels = x.shape
+    step, places = algorithm.step, range(algorithm.patch)
+    padded = materialize(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))))
+    rows = _apply(algorithm.input, [padded[:, i : i + height - step + 1 : step] for i in places])
+    patches = []
+    for row in map(materialize, rows):
+        columns = _apply(algorithm.input, [row[:, :, j : j + width - step + 1 : step] for j in places])
+        patches.append([column.reshape(-1, channels) for column in columns])
+    return patches
+
+
+def _gradient_patches(algorithm: Algorithm, gradient: jax.Array) -> Grid:
+    """P by P arrays [tiles, D]: the tiles of the output's gradient."""
+    tile = algorithm.tile
+    rows = _apply(algorithm.output.T, [gradient[:, i::tile] for i in range(tile)])
+    patches = []
+    for row in map(materialize, rows):
+        columns = _apply(algorithm.output.T, [row[:, :, j::tile] for j in range(tile)])
+        patches.append([column.reshape(-1, gradient.shape[-1]) for column in columns])
+    return patches
+
+
+def _shifted(x: jax.Array, by: int, *, axis: int) -> jax.Array:
+    """x moved by -1, 0 or 1 places, zeros where nothing comes."""
+    if by == 0:
+        return x
+    widths = [(0, 0)] * x.ndim
+    widths[axis] = (1, 0) if by == 1 else (0, 1)
+    start = 0 if by == 1 else 1
+    return jax.lax.slice_in_dim(jnp.pad(x, widths), start, start + x.shape[axis], axis=axis)
+
+
+def _apply(matrix: np.ndarray, arrays: Sequence[jax.Array]) -> list[jax.Array]:
+    """The matrix applied to a vector of arrays; its zeros and ones cost nothing."""
+    return [_combine(row.tolist(), arrays) for row in matrix]
+
+
+def _combine(weights: list[float], arrays: Sequence[jax.Array]) -> jax.Array:
+    total = None
+    for weight, array in zip(weights, arrays, strict=True):
+        if weight == 0:
+            continue
+        if total is None:
+            total = array if weight == 1 else array * weight
+        elif weight == 1:
+            total = total + array
+        elif weight == -1:
+            total = total - array
+        else:
+            total = total + array * weight
+    return total
