@@ -103,13 +103,16 @@ class AnimationModel(nn.Module):
         return self.render(source, driving, source_motion, driving_motion)
 
 
-def create_animation_model(config: ConfigDict, *, train: bool = False, axis_name: str | None = None) -> AnimationModel:
+def create_animation_model(
+    config: ConfigDict, *, train: bool = False, axis_name: str | None = None, estimated_batches: int = 1
+) -> AnimationModel:
     """The model that a config describes.
 
     Args:
         config: an experiment's config.
         train: normalise by batch statistics and update the running ones (make `batch_stats` mutable).
         axis_name: mapped axis over which training batches are spread.
+        estimated_batches: batches, one behind the other, that `estimate` takes in training, see `BatchNorm`.
     """
     dtype = None if config.dtype == "float32" else jnp.dtype(config.dtype)
     layers = Layers(dtype, train, axis_name)
@@ -117,7 +120,9 @@ def create_animation_model(config: ConfigDict, *, train: bool = False, axis_name
     affines = {"revert_axis_swap": config.model.revert_axis_swap}
     has_background = config.background.kind != "none"
     return AnimationModel(
-        motion_estimator=_create_motion_estimator(config, layers),
+        motion_estimator=_create_motion_estimator(
+            config, Layers(dtype, train, axis_name, num_batches=estimated_batches)
+        ),
         dense_motion=DenseMotionNetwork(**config.dense_motion, **affines, **sampling, layers=layers),
         generator=Generator(**config.generator, **sampling, layers=layers),
         background_predictor=BackgroundPredictor(**config.background, layers=layers) if has_background else None,

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from motion_transformer_jax.ops.convolution import convolve, convolve_upsampled
 from motion_transformer_jax.ops.fusion import materialize
+from motion_transformer_jax.ops.reduction import average_pool, spread, sum_pixels
 
 # PyTorch's default for convolutions: uniform within 1/sqrt(fan_in).
 CONV_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
@@ -29,10 +30,13 @@ class BatchNorm(nn.Module):
     Attributes:
         train: normalise by the batch's statistics and update the running ones.
         axis_name: mapped axis over which the batch is spread; None when it is not.
+        num_batches: how many batches of one size lie one behind the other in the input. In training each is normalised
+            by its own statistics, and the running ones end as if they had come one after the other.
     """
 
     train: bool = False
     axis_name: str | None = None
+    num_batches: int = 1
     epsilon: float = 1e-5
 
     @nn.compact
@@ -44,28 +48,34 @@ class BatchNorm(nn.Module):
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, features)
         running_var = self.variable("batch_stats", "var", jnp.ones, features)
         wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        mean, var = running_mean.value, running_var.value
-        if self.train:
-            mean, var, count = self._batch_statistics(wide)
-            if not self.is_initializing():
-                unbiased = var * (count / max(count - 1, 1))
-                keep = BATCH_NORM_MOMENTUM
-                running_mean.value = keep * running_mean.value + (1 - keep) * mean
-                running_var.value = keep * running_var.value + (1 - keep) * unbiased
-        factor = jax.lax.rsqrt(var + self.epsilon) * scale
-        return (wide * factor + (bias - mean * factor)).astype(x.dtype)
+        if not self.train:
+            return self._normalize(wide, running_mean.value, running_var.value, scale, bias).astype(x.dtype)
+        batches = wide.reshape(self.num_batches, -1, *x.shape[1:])
+        mean, var = jax.vmap(self._batch_statistics)(batches)
+        if not self.is_initializing():
+            count = batches[0].size // x.shape[-1] * self._num_devices()
+            keep = BATCH_NORM_MOMENTUM
+            for batch_mean, batch_var in zip(mean, var * (count / max(count - 1, 1)), strict=True):
+                running_mean.value = keep * running_mean.value + (1 - keep) * batch_mean
+                running_var.value = keep * running_var.value + (1 - keep) * batch_var
+        normalized = jax.vmap(self._normalize, in_axes=(0, 0, 0, None, None))(batches, mean, var, scale, bias)
+        return normalized.reshape(x.shape).astype(x.dtype)
 
-    def _batch_statistics(self, x: jax.Array) -> tuple[jax.Array, jax.Array, int]:
-        axes = tuple(range(x.ndim - 1))
+    def _normalize(self, x: jax.Array, mean: jax.Array, var: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
+        factor = jax.lax.rsqrt(var + self.epsilon) * scale
+        return x * spread(factor, x) + spread(bias - mean * factor, x)
+
+    def _batch_statistics(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Mean and (biased) variance of one batch over all devices."""
         count = x.size // x.shape[-1]
-        mean = jnp.mean(x, axes)
-        if self.axis_name is not None:
-            mean = jax.lax.pmean(mean, self.axis_name)
-            count *= jax.lax.axis_size(self.axis_name)
-        var = jnp.mean(jnp.square(x - mean), axes)
-        if self.axis_name is not None:
-            var = jax.lax.pmean(var, self.axis_name)
-        return mean, var, count
+        mean = self._device_mean(sum_pixels(x) / count)
+        return mean, self._device_mean(sum_pixels(jnp.square(x - spread(mean, x))) / count)
+
+    def _device_mean(self, x: jax.Array) -> jax.Array:
+        return x if self.axis_name is None else jax.lax.pmean(x, self.axis_name)
+
+    def _num_devices(self) -> int:
+        return 1 if self.axis_name is None else jax.lax.axis_size(self.axis_name)
 
 
 class Conv(nn.Module):
@@ -91,7 +101,7 @@ class Conv(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
         x = convolve_upsampled(x, kernel) if self.upsample else convolve(x, kernel, self.stride, self.padding)
-        return x if bias is None else x + bias
+        return x if bias is None else x + spread(bias, x)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,11 +112,13 @@ class Layers:
         dtype: compute type of convolutions and matrix products; None follows the input and the parameters.
         train: batch statistics instead of running ones.
         axis_name: mapped axis over which training batches are spread, or None.
+        num_batches: how many batches lie one behind the other in an input, see `BatchNorm`.
     """
 
     dtype: Any = None
     train: bool = False
     axis_name: str | None = None
+    num_batches: int = 1
 
     def conv(
         self,
@@ -133,7 +145,7 @@ class Layers:
 
     def norm(self, *, name: str | None = None) -> BatchNorm:
         """Batch normalisation."""
-        return BatchNorm(train=self.train, axis_name=self.axis_name, name=name)
+        return BatchNorm(train=self.train, axis_name=self.axis_name, num_batches=self.num_batches, name=name)
 
 
 class ConvBlock(nn.Module):
@@ -154,7 +166,7 @@ class ConvBlock(nn.Module):
         x = self.layers.conv(self.features, self.kernel_size, upsample=self.resample == "up", name="conv")(x)
         x = nn.relu(self.layers.norm(name="norm")(x))
         if self.resample == "down":
-            x = nn.avg_pool(x, (2, 2), strides=(2, 2))
+            x = average_pool(x)
         return x
 
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from motion_transformer_jax.models.blocks import Layers
 from motion_transformer_jax.ops.color import normalize_imagenet
+from motion_transformer_jax.ops.reduction import max_pool
 
 # Convolutions (channels) and poolings up to relu5_1.
 CONFIGURATION = (64, 64, "pool", 128, 128, "pool", *[256] * 4, "pool", *[512] * 4, "pool", 512)
@@ -30,7 +31,7 @@ class VGG19(nn.Module):
         taps, convolution = [], 0
         for item in CONFIGURATION:
             if item == "pool":
-                x = nn.max_pool(x, (2, 2), strides=(2, 2))
+                x = max_pool(x)
                 continue
             x = nn.relu(self.layers.conv(item, 3, name=f"conv_{convolution}")(x))
             if convolution in TAPPED_CONVOLUTIONS:

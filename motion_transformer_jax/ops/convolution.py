@@ -12,7 +12,13 @@ import jax.numpy as jnp
 from jax import lax
 
 from motion_transformer_jax.ops.resize import upsample_nearest
-from motion_transformer_jax.ops.winograd import SAME, UPSAMPLED, winograd, winograd_input_gradient, winograd_kernel_gradient
+from motion_transformer_jax.ops.winograd import (
+    SAME,
+    UPSAMPLED,
+    winograd,
+    winograd_input_gradient,
+    winograd_kernel_gradient,
+)
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 # Measured on AVX-512 cores. Below, transforms cost more than multiplications are saved.
@@ -20,6 +26,7 @@ _WINOGRAD_CHANNELS = 64
 _WINOGRAD_PIXELS = 32 * 32
 _WINOGRAD_NUMBERS = 32 * 32 * 128  # pixels times channels
 _FEW_CHANNELS = 16
+_FEW_PIXELS = 8 * 8
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -101,11 +108,16 @@ def _on_cpu(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> ja
         return winograd(SAME, x, kernel)
     if _has_few_outputs(kernel, stride, padding):
         return _to_few_channels(x, kernel)
+    if _is_small(x, kernel, padding):
+        return _by_patches(x, kernel, stride=stride, padding=padding)
     return _by_xla(x, kernel, stride=stride, padding=padding)
 
 
 @functools.partial(jax.jit, static_argnames=("stride", "padding"))
 def _gradients_on_cpu(x: jax.Array, kernel: jax.Array, gradient: jax.Array, *, stride: int, padding: int):
+    if _is_small(x, kernel, padding):
+        by_patches = functools.partial(_by_patches, stride=stride, padding=padding)
+        return jax.vjp(by_patches, x, kernel)[1](gradient)
     if stride != 1 or 2 * padding + 1 != kernel.shape[0]:
         return _gradients_by_xla(x, kernel, gradient, stride=stride, padding=padding)
     transposed = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
@@ -138,7 +150,9 @@ def _upsampled_gradients_on_cpu(x: jax.Array, kernel: jax.Array, gradient: jax.A
 def _suits_winograd(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> bool:
     _, height, width, _ = x.shape
     channels = min(kernel.shape[2:])
-    is_possible = kernel.shape[:2] == (3, 3) and stride == padding == 1 and not height % SAME.tile and not width % SAME.tile
+    is_possible = (
+        kernel.shape[:2] == (3, 3) and stride == padding == 1 and not height % SAME.tile and not width % SAME.tile
+    )
     is_precise = jnp.finfo(x.dtype).bits >= 32
     pays = channels >= _WINOGRAD_CHANNELS and height * width >= max(_WINOGRAD_PIXELS, _WINOGRAD_NUMBERS // channels)
     return is_possible and is_precise and pays
@@ -148,6 +162,26 @@ def _has_few_outputs(kernel: jax.Array, stride: int, padding: int) -> bool:
     """To few channels, keeping the size."""
     size, _, inputs, outputs = kernel.shape
     return stride == 1 and 2 * padding + 1 == size > 1 and outputs <= _FEW_CHANNELS < inputs
+
+
+def _is_small(x: jax.Array, kernel: jax.Array, padding: int) -> bool:
+    return kernel.shape[0] > 1 and padding > 0 and x.shape[1] * x.shape[2] <= _FEW_PIXELS
+
+
+def _by_patches(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.Array:
+    """One matrix product of the pixels under the kernel with the kernel."""
+    size, _, inputs, outputs = kernel.shape
+    padded = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    height, width = ((length - size) // stride + 1 for length in padded.shape[1:3])
+    patches = jnp.concatenate(
+        [
+            padded[:, i : i + stride * height : stride, j : j + stride * width : stride][:, :height, :width]
+            for i in range(size)
+            for j in range(size)
+        ],
+        axis=-1,
+    )
+    return (patches.reshape(-1, size * size * inputs) @ kernel.reshape(-1, outputs)).reshape(-1, height, width, outputs)
 
 
 def _to_few_channels(x: jax.Array, kernel: jax.Array) -> jax.Array:

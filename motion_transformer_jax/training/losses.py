@@ -14,6 +14,7 @@ from jax import lax
 
 from motion_transformer_jax.ops import affine
 from motion_transformer_jax.ops.coordinates import coordinate_grid
+from motion_transformer_jax.ops.reduction import sum_pixels
 
 
 def feature_distance(
@@ -201,7 +202,8 @@ def discriminator(real_scores: Sequence[jax.Array], generated_scores: Sequence[j
 
 def _mean_absolute_difference(a: jax.Array, b: jax.Array) -> jax.Array:
     _require_same_shape(a, b)
-    return jnp.mean(jnp.abs(_at_least_float32(a) - _at_least_float32(b)))
+    difference = jnp.abs(_at_least_float32(a) - _at_least_float32(b))
+    return jnp.sum(sum_pixels(difference)) / difference.size
 
 
 def _require_same_shape(a: jax.Array, b: jax.Array) -> None:

@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from motion_transformer_jax.models.animation_model import AnimationModel, Generation, create_animation_model
-from motion_transformer_jax.models.blocks import BATCH_NORM_MOMENTUM, Layers
+from motion_transformer_jax.models.blocks import Layers
 from motion_transformer_jax.models.motion import Motion
 from motion_transformer_jax.models.vgg import VGG19
 from motion_transformer_jax.ops import affine
@@ -33,34 +33,26 @@ from motion_transformer_jax.training.state import DISCRIMINATOR, TrainState, fol
 Metrics = dict[str, jax.Array]
 
 
+def create_training_model(config: ConfigDict) -> AnimationModel:
+    """The model of the training step, whose estimator takes source, driving and warped driving frames at once."""
+    return create_animation_model(config, train=True, axis_name=DATA_AXIS, estimated_batches=3)
+
+
 def estimate_frames(model: AnimationModel, variables: dict, frames: jax.Array) -> tuple[list[Motion], Any]:
     """The motions of several batches of frames, each normalised by its own batch statistics.
 
-    All frames go through the estimator in one vmapped call. Running statistics end as if the batches had come one
-    after the other.
-
     Args:
+        model: takes N batches at once.
         frames: [N, B, H, W, 3] in [0, 1].
 
     Returns:
-        N motions, and the updated `batch_stats`.
+        N motions, and the updated `batch_stats`, as if the batches had come one after the other.
     """
-
-    def estimate(frame: jax.Array) -> tuple[Motion, dict]:
-        return model.apply(variables, frame, method="estimate", mutable=["batch_stats"])
-
-    motions, updated = jax.vmap(estimate)(frames)
-    keep = BATCH_NORM_MOMENTUM
-
-    def in_turn(before: jax.Array, after: jax.Array) -> jax.Array:
-        value = before
-        for single in after:
-            value = keep * value + (single - keep * before)
-        return value
-
-    before = variables["batch_stats"]
-    stats = {part: jax.tree.map(in_turn, before[part], after) for part, after in updated["batch_stats"].items()}
-    return [jax.tree.map(lambda x, i=i: x[i], motions) for i in range(len(frames))], {**before, **stats}
+    merged = frames.reshape(-1, *frames.shape[2:])
+    motions, updated = model.apply(variables, merged, method="estimate", mutable=["batch_stats"])
+    split = jax.tree.map(lambda x: x.reshape(*frames.shape[:2], *x.shape[1:]), motions)
+    stats = {**variables["batch_stats"], **updated["batch_stats"]}
+    return [jax.tree.map(lambda x, i=i: x[i], split) for i in range(len(frames))], stats
 
 
 @flax.struct.dataclass
@@ -231,7 +223,7 @@ def create_train_step(
         A function of the state (donated) and the global batch {"source", "driving"}, uint8 [B, H, W, 3], to the new
         state and float32 scalars: every weighted loss, "total", and "gradient_norm/PART".
     """
-    model = create_animation_model(config, train=True, axis_name=DATA_AXIS)
+    model = create_training_model(config)
 
     def step(state: TrainState, batch: Batch, vgg_params: dict) -> tuple[TrainState, Metrics]:
         source, driving = augmented_frames(config, state.step, batch)

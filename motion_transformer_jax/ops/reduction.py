@@ -1,0 +1,78 @@
+"""Sums over pixels, pooling and their gradients, in forms that XLA's CPU backend turns into vector code.
+
+Its own sum over all axes but the last runs one row of channels at a time, four to ten times slower, and its gradient of
+max pooling searches every window through arrays of indices.
+"""
+
+import jax
+import jax.numpy as jnp
+
+
+@jax.custom_vjp
+def sum_pixels(x: jax.Array) -> jax.Array:
+    """The sum over all axes but the last: [..., W, C] to [C], in two steps, which also rounds less."""
+    *_, width, channels = x.shape
+    return x.reshape(-1, width * channels).sum(0).reshape(width, channels).sum(0)
+
+
+@jax.custom_vjp
+def spread(x: jax.Array, like: jax.Array) -> jax.Array:
+    """Channels [C] at every pixel of `like`, [..., W, C], which gives the shape only."""
+    return jnp.broadcast_to(x, like.shape)
+
+
+sum_pixels.defvjp(lambda x: (sum_pixels(x), x), lambda x, gradient: (jnp.broadcast_to(gradient, x.shape),))
+spread.defvjp(
+    lambda x, like: (spread(x, like), like), lambda like, gradient: (sum_pixels(gradient), jnp.zeros_like(like))
+)
+
+
+@jax.custom_vjp
+def max_pool(x: jax.Array) -> jax.Array:
+    """The greatest of each 2×2 pixels; a last odd row or column is left out. The gradient goes to the first of equals.
+
+    Args:
+      x: [B, H, W, C], floating.
+
+    Returns:
+      [B, H // 2, W // 2, C] in the type of x.
+    """
+    return jnp.max(jnp.stack(_quarters(x)), axis=0)
+
+
+def _max_pool_forward(x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    result = max_pool(x)
+    return result, (x, result)
+
+
+def _max_pool_backward(saved: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array]:
+    x, result = saved
+    is_free, shares = jnp.ones(result.shape, bool), []
+    for quarter in _quarters(x):
+        is_chosen = is_free & (quarter == result)
+        shares.append(jnp.where(is_chosen, gradient, 0))
+        is_free &= ~is_chosen
+    return (_join(shares, x.shape),)
+
+
+max_pool.defvjp(_max_pool_forward, _max_pool_backward)
+
+
+def average_pool(x: jax.Array) -> jax.Array:
+    """The mean of each 2×2 pixels; a last odd row or column is left out: [B, H, W, C] to [B, H // 2, W // 2, C]."""
+    top_left, top_right, bottom_left, bottom_right = _quarters(x)
+    return ((top_left + top_right) + (bottom_left + bottom_right)) / 4
+
+
+def _quarters(x: jax.Array) -> list[jax.Array]:
+    """The pixels of each 2×2 at one place, row by row."""
+    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    return [x[:, i:height:2, j:width:2] for i in range(2) for j in range(2)]
+
+
+def _join(quarters: list[jax.Array], shape: tuple[int, ...]) -> jax.Array:
+    """The inverse of `_quarters`, zeros where there were none."""
+    batch, height, width, channels = shape
+    rows = [jnp.stack(quarters[i : i + 2], axis=3) for i in (0, 2)]
+    whole = jnp.stack(rows, axis=2).reshape(batch, height // 2 * 2, width // 2 * 2, channels)
+    return jnp.pad(whole, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)))
