@@ -13,7 +13,8 @@ import jax.numpy as jnp
 
 from motion_transformer_jax.ops.convolution import convolve, convolve_upsampled
 from motion_transformer_jax.ops.fusion import materialize
-from motion_transformer_jax.ops.reduction import average_pool, spread, sum_pixels
+from motion_transformer_jax.ops.normalization import batch_normalize
+from motion_transformer_jax.ops.reduction import average_pool, spread
 
 # PyTorch's default for convolutions: uniform within 1/sqrt(fan_in).
 CONV_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
@@ -49,33 +50,20 @@ class BatchNorm(nn.Module):
         running_var = self.variable("batch_stats", "var", jnp.ones, features)
         wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         if not self.train:
-            return self._normalize(wide, running_mean.value, running_var.value, scale, bias).astype(x.dtype)
+            factor = jax.lax.rsqrt(running_var.value + self.epsilon) * scale
+            return (wide * factor + (bias - running_mean.value * factor)).astype(x.dtype)
         batches = wide.reshape(self.num_batches, -1, *x.shape[1:])
-        mean, var = jax.vmap(self._batch_statistics)(batches)
+        normalized, mean, var = jax.vmap(
+            lambda batch: batch_normalize(batch, scale, bias, self.epsilon, self.axis_name)
+        )(batches)
         if not self.is_initializing():
-            count = batches[0].size // x.shape[-1] * self._num_devices()
+            num_devices = 1 if self.axis_name is None else jax.lax.axis_size(self.axis_name)
+            count = batches[0].size // x.shape[-1] * num_devices
             keep = BATCH_NORM_MOMENTUM
             for batch_mean, batch_var in zip(mean, var * (count / max(count - 1, 1)), strict=True):
                 running_mean.value = keep * running_mean.value + (1 - keep) * batch_mean
                 running_var.value = keep * running_var.value + (1 - keep) * batch_var
-        normalized = jax.vmap(self._normalize, in_axes=(0, 0, 0, None, None))(batches, mean, var, scale, bias)
         return normalized.reshape(x.shape).astype(x.dtype)
-
-    def _normalize(self, x: jax.Array, mean: jax.Array, var: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
-        factor = jax.lax.rsqrt(var + self.epsilon) * scale
-        return x * spread(factor, x) + spread(bias - mean * factor, x)
-
-    def _batch_statistics(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Mean and (biased) variance of one batch over all devices."""
-        count = x.size // x.shape[-1]
-        mean = self._device_mean(sum_pixels(x) / count)
-        return mean, self._device_mean(sum_pixels(jnp.square(x - spread(mean, x))) / count)
-
-    def _device_mean(self, x: jax.Array) -> jax.Array:
-        return x if self.axis_name is None else jax.lax.pmean(x, self.axis_name)
-
-    def _num_devices(self) -> int:
-        return 1 if self.axis_name is None else jax.lax.axis_size(self.axis_name)
 
 
 class Conv(nn.Module):

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from motion_transformer_jax.ops.fusion import materialize
 from motion_transformer_jax.ops.resize import upsample_nearest
 from motion_transformer_jax.ops.winograd import (
     SAME,
@@ -25,6 +26,7 @@ _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 _WINOGRAD_CHANNELS = 64
 _WINOGRAD_PIXELS = 32 * 32
 _WINOGRAD_NUMBERS = 32 * 32 * 128  # pixels times channels
+_WINOGRAD_GRADIENT_CHANNELS = 32  # of a kernel's gradient
 _FEW_CHANNELS = 16
 _FEW_PIXELS = 8 * 8
 
@@ -115,19 +117,24 @@ def _on_cpu(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> ja
 
 @functools.partial(jax.jit, static_argnames=("stride", "padding"))
 def _gradients_on_cpu(x: jax.Array, kernel: jax.Array, gradient: jax.Array, *, stride: int, padding: int):
-    if _is_small(x, kernel, padding):
+    gradient = materialize(gradient)  # read many times below
+    keeps_size = stride == 1 and 2 * padding + 1 == kernel.shape[0]
+    if not keeps_size or _is_small(x, kernel, padding):
         by_patches = functools.partial(_by_patches, stride=stride, padding=padding)
         return jax.vjp(by_patches, x, kernel)[1](gradient)
-    if stride != 1 or 2 * padding + 1 != kernel.shape[0]:
-        return _gradients_by_xla(x, kernel, gradient, stride=stride, padding=padding)
     transposed = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
     input_gradient = _on_cpu(gradient, transposed, stride=stride, padding=padding)
-    if _suits_winograd(x, kernel, stride, padding):
-        return input_gradient, winograd_kernel_gradient(SAME, x, gradient)
-    if _has_few_outputs(kernel, stride, padding):
-        return input_gradient, _few_channels_kernel_gradient(x, gradient, kernel.shape[0])
-    by_kernel = functools.partial(_by_xla, x, stride=stride, padding=padding)
-    return input_gradient, jax.vjp(by_kernel, kernel)[1](gradient)[0]
+    return input_gradient, _kernel_gradient(x, kernel, gradient, padding)
+
+
+def _kernel_gradient(x: jax.Array, kernel: jax.Array, gradient: jax.Array, padding: int) -> jax.Array:
+    """Of a convolution that keeps the size."""
+    if _allows_winograd(x, kernel, 1, padding) and min(kernel.shape[2:]) >= _WINOGRAD_GRADIENT_CHANNELS:
+        return winograd_kernel_gradient(SAME, x, gradient)
+    if _has_few_outputs(kernel, 1, padding):
+        return _few_channels_kernel_gradient(x, gradient, kernel.shape[0])
+    by_kernel = functools.partial(_by_xla, x, stride=1, padding=padding)
+    return jax.vjp(by_kernel, kernel)[1](gradient)[0]
 
 
 @jax.jit
@@ -139,6 +146,7 @@ def _upsampled_on_cpu(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 @jax.jit
 def _upsampled_gradients_on_cpu(x: jax.Array, kernel: jax.Array, gradient: jax.Array):
+    gradient = materialize(gradient)
     if min(kernel.shape[2:]) >= _WINOGRAD_CHANNELS:
         input_gradient = winograd_input_gradient(UPSAMPLED, kernel, gradient)
         return input_gradient, winograd_kernel_gradient(UPSAMPLED, x, gradient)
@@ -148,14 +156,15 @@ def _upsampled_gradients_on_cpu(x: jax.Array, kernel: jax.Array, gradient: jax.A
 
 
 def _suits_winograd(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> bool:
-    _, height, width, _ = x.shape
-    channels = min(kernel.shape[2:])
-    is_possible = (
-        kernel.shape[:2] == (3, 3) and stride == padding == 1 and not height % SAME.tile and not width % SAME.tile
-    )
-    is_precise = jnp.finfo(x.dtype).bits >= 32
-    pays = channels >= _WINOGRAD_CHANNELS and height * width >= max(_WINOGRAD_PIXELS, _WINOGRAD_NUMBERS // channels)
-    return is_possible and is_precise and pays
+    pixels, channels = x.shape[1] * x.shape[2], min(kernel.shape[2:])
+    pays = channels >= _WINOGRAD_CHANNELS and pixels >= max(_WINOGRAD_PIXELS, _WINOGRAD_NUMBERS // channels)
+    return pays and _allows_winograd(x, kernel, stride, padding)
+
+
+def _allows_winograd(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> bool:
+    is_plain = kernel.shape[:2] == (3, 3) and stride == padding == 1
+    divides = all(size % SAME.tile == 0 for size in x.shape[1:3])
+    return is_plain and divides and jnp.finfo(x.dtype).bits >= 32
 
 
 def _has_few_outputs(kernel: jax.Array, stride: int, padding: int) -> bool:
