@@ -23,6 +23,7 @@ from motion_transformer_jax.inference.batching import default_batch_size, one_ba
 from motion_transformer_jax.inference.retarget import Mode, check_mode, movement_scale, nearest_frame, retarget
 from motion_transformer_jax.models.animation_model import AnimationModel, create_animation_model
 from motion_transformer_jax.models.motion import Motion
+from motion_transformer_jax.ops.backend import jit_program
 from motion_transformer_jax.training.checkpoint import load_variables
 
 Frames = Iterable[np.ndarray] | Callable[[], Iterable[np.ndarray]]
@@ -249,18 +250,18 @@ def _no_frames() -> UserError:
 
 
 # The model is hashable by its fields: engines of one config share what was compiled.
-@partial(jax.jit, static_argnums=0)
+@partial(jit_program, static_argnums=0)
 def _estimate(model: AnimationModel, variables: Any, frames: jax.Array) -> Motion:
     return model.apply(variables, frames.astype(jnp.float32) / 255, method="estimate")
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(jit_program, static_argnums=0)
 def _encode(model: AnimationModel, variables: Any, image: jax.Array, motion: Motion) -> SourceState:
     image = image.astype(jnp.float32) / 255
     return SourceState(image, model.apply(variables, image, method="encode"), motion)
 
 
-@partial(jax.jit, static_argnames=("model", "mode"))
+@partial(jit_program, static_argnames=("model", "mode"))
 def _retarget(
     model: AnimationModel, variables: Any, source: Motion, driving: Motion, initial: Motion, scale: float, mode: Mode
 ) -> Motion:
@@ -269,15 +270,14 @@ def _retarget(
     return retarget(source, driving, initial, mode=mode, movement_scale=scale)
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(jit_program, static_argnums=0)
 def _generate(
     model: AnimationModel, variables: Any, source: SourceState, motion: Motion
 ) -> tuple[jax.Array, jax.Array]:
     """Images uint8 [B, S, S, 3] and masks [B, h, w, K + 1] of one source in motions [B, K, 2]."""
-    sources = _repeat(source, motion.keypoints.shape[0])
     # Without a background: its predictor compares two frames of one video, as in training; source and driving video do
     # not share theirs. The official animation leaves it out too.
-    generation = model.apply(variables, sources.image, sources.features, sources.motion, motion, method="generate")
+    generation = model.apply(variables, source.image, source.features, source.motion, motion, method="generate")
     image = jnp.round(jnp.clip(generation.prediction, 0, 1) * 255).astype(jnp.uint8)
     return image, generation.dense.mask
 

@@ -79,7 +79,10 @@ class AnimationModel(nn.Module):
         driving_motion: Motion,
         background: jax.Array | None = None,
     ) -> Generation:
-        """The source, moved from its own motion to the driving motion."""
+        """The source, moved from its own motion to the driving motion.
+
+        The source's image, features and motion may have a batch of 1: one source for all driving motions.
+        """
         dense = self.dense_motion(source, source_motion, driving_motion, background)
         prediction = self.generator.decode(source, features, dense)
         return Generation(

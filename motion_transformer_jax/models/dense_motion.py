@@ -93,9 +93,13 @@ class DenseMotionNetwork(nn.Module):
     def __call__(
         self, source: jax.Array, source_motion: Motion, driving_motion: Motion, background: jax.Array | None
     ) -> DenseMotion:
-        """Source image [B, H, W, 3] in [0, 1], two motions, background matrices [B, 3, 3] or None."""
+        """Source image [B, H, W, 3] in [0, 1], two motions, background matrices [B, 3, 3] or None.
+
+        The source and its motion may have a batch of 1: one source for all driving motions.
+        """
         source = antialias_downsample(source, self.scale, rounding="floor")
-        b, h, w, channels = source.shape
+        _, h, w, channels = source.shape
+        b = driving_motion.keypoints.shape[0]
         num_warps = source_motion.keypoints.shape[1] + 1
         warps = keypoint_warps(source_motion, driving_motion, h, w, revert_axis_swap=self.revert_axis_swap)
         sparse_motion = jnp.concatenate([background_warp(background, b, h, w, warps.dtype), warps], axis=1)

@@ -47,12 +47,12 @@ class Generator(nn.Module):
         return tuple(features)
 
     def warp(self, features: jax.Array, deformation: jax.Array) -> jax.Array:
-        """Features [B, H, W, C] looked up at a deformation [B, h, w, 2], which is resized to H × W first."""
+        """Features [B, H, W, C] or [1, H, W, C] looked up at a deformation [B, h, w, 2], resized to H × W first."""
         deformation = resize_bilinear(deformation, *features.shape[1:3], align_corners=self.align_corners)
         return grid_sample(features, deformation, padding_mode="zeros", align_corners=self.align_corners)
 
     def decode(self, source: jax.Array, features: tuple[jax.Array, ...], motion: DenseMotion) -> jax.Array:
-        """Warps the features (of `encode`) and decodes them: prediction [B, H, W, 3] in [0, 1]."""
+        """Warps the features (of `encode`, of B sources or of one) and decodes them: [B, H, W, 3] in [0, 1]."""
         warped = self.warp(features[-1], motion.deformation)
         x = warped * self._occlusion_for(warped, motion)
         for block in self.bottleneck:

@@ -1,6 +1,7 @@
 """What the backend is good at: the one place that asks which it is."""
 
 import functools
+from collections.abc import Callable
 
 import jax
 
@@ -20,6 +21,24 @@ def compiler_options() -> dict[str, str | int]:
     Options are left out that this version of XLA does not know.
     """
     return dict(_known_options()) if on_cpu() else {}
+
+
+def jit_program(function: Callable, **options) -> Callable:
+    """`jax.jit(function, **options)` with `compiler_options`; the backend is asked at the first call only.
+
+    The result's attribute `jitted`, a function without arguments, gives the jitted function itself.
+    """
+
+    @functools.cache
+    def jitted() -> Callable:
+        return jax.jit(function, compiler_options=compiler_options(), **options)
+
+    @functools.wraps(function)
+    def program(*args, **kwargs):
+        return jitted()(*args, **kwargs)
+
+    program.jitted = jitted
+    return program
 
 
 @functools.cache

@@ -15,7 +15,7 @@ def grid_sample(image: jax.Array, grid: jax.Array, *, padding_mode: str, align_c
     image go in one call, stacked along `h`.
 
     Args:
-      image: [B, H, W, C], floating.
+      image: [B, H, W, C], floating; or [1, H, W, C], one image for all grids.
       grid: [B, h, w, 2], points `(x, y)`; [-1, 1] spans the image. Points outside of it, infinite
         ones too, follow `padding_mode` (with "reflection" an infinite point has no place and gives
         NaN). A NaN gives a NaN sample. The arithmetic of the weights runs in the wider of the two
@@ -32,6 +32,10 @@ def grid_sample(image: jax.Array, grid: jax.Array, *, padding_mode: str, align_c
       ValueError: if a shape or the padding mode is wrong.
     """
     _check(image, grid, padding_mode)
+    if len(image) == 1 < len(grid):
+        stacked = grid.reshape(1, -1, *grid.shape[2:])
+        result = grid_sample(image, stacked, padding_mode=padding_mode, align_corners=align_corners)
+        return result.reshape(*grid.shape[:3], -1)
     batch, height, width, channels = image.shape
     dtype = jnp.promote_types(image.dtype, grid.dtype)
     x, y = (
@@ -60,7 +64,7 @@ def _check(image: jax.Array, grid: jax.Array, padding_mode: str) -> None:
         raise ValueError(
             f"expected an image [B, H, W, C] and a grid [B, h, w, 2]; got shapes {image.shape} and {grid.shape}"
         )
-    if image.shape[0] != grid.shape[0]:
+    if image.shape[0] not in (1, grid.shape[0]):
         raise ValueError(f"image has batch {image.shape[0]} but grid has {grid.shape[0]}")
 
 

@@ -11,6 +11,8 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from motion_transformer_jax.ops.backend import compiler_options
+
 DATA_AXIS = "data"
 
 
@@ -33,7 +35,7 @@ def map_over_data(step: Callable, mesh: Mesh) -> Callable:
         function = jax.shard_map(step, mesh=mesh, in_specs=specs, out_specs=P(), check_vma=False)
         return function(state, batch, *constants)
 
-    return jax.jit(mapped, donate_argnums=0)
+    return jax.jit(mapped, donate_argnums=0, compiler_options=compiler_options())
 
 
 def replicate(tree, mesh: Mesh):

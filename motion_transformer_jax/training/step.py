@@ -20,6 +20,7 @@ from motion_transformer_jax.models.blocks import Layers
 from motion_transformer_jax.models.motion import Motion
 from motion_transformer_jax.models.vgg import VGG19
 from motion_transformer_jax.ops import affine
+from motion_transformer_jax.ops.backend import jit_program
 from motion_transformer_jax.ops.color import to_float
 from motion_transformer_jax.ops.resize import antialias_downsample
 from motion_transformer_jax.ops.thin_plate import ThinPlate, sample_thin_plate, warp_image, warp_jacobian, warp_points
@@ -254,7 +255,7 @@ def apply_gradients(
 def create_reconstruct(config: ConfigDict) -> Callable[[dict, jax.Array, jax.Array], Generation]:
     """The compiled reconstruction: variables, source and driving images [B, H, W, 3] to the Generation."""
     model = create_animation_model(config)
-    return jax.jit(lambda variables, source, driving: model.apply(variables, to_float(source), to_float(driving)))
+    return jit_program(lambda variables, source, driving: model.apply(variables, to_float(source), to_float(driving)))
 
 
 def create_eval_step(config: ConfigDict) -> Callable[[dict, Batch], Metrics]:
@@ -272,4 +273,4 @@ def create_eval_step(config: ConfigDict) -> Callable[[dict, Batch], Metrics]:
             "l1_copy_source": jnp.mean(jnp.abs(source - driving)),
         }
 
-    return jax.jit(evaluate)
+    return jit_program(evaluate)
