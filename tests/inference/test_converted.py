@@ -41,4 +41,4 @@ def test_converted_weights_animate_as_the_official_code(system, golden, tmp_path
     for i in range(2):
         [frame] = animator.animate(images[i], [images[1 - i]], mode="absolute")
         # Frames are rounded to 1/255.
-        np.testing.assert_allclose(frame[::8, ::8] / 255, expected[i], atol=0.5 / 255 + 2e-4)
+        np.testing.assert_allclose(frame[::8, ::8] / 255, expected[i], atol=0.5 / 255 + 1e-3)
