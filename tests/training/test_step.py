@@ -256,7 +256,8 @@ def test_frames_at_once_leave_the_statistics_of_frames_in_turn():
     frames = jax.random.uniform(jax.random.key(0), (3, 2, 32, 32, 3))
     variables = random_variables(config)
     motions, at_once = jax.jit(lambda v: estimate_frames(model, v, frames))(variables)
-    estimate = jax.jit(lambda v, frame: model.apply(v, frame, method="estimate", mutable=["batch_stats"]))
+    single = create_animation_model(config, train=True)
+    estimate = jax.jit(lambda v, frame: single.apply(v, frame, method="estimate", mutable=["batch_stats"]))
     in_turn = dict(variables)
     for frame, motion in zip(frames, motions, strict=True):
         alone, updated = estimate(in_turn, frame)
