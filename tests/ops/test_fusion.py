@@ -63,11 +63,17 @@ def test_vmap(axis):
 
 
 def test_only_on_cpu():
-    def updates(platform):
-        lowered = jax.jit(materialize).trace(draw(2, 3)).lower(lowering_platforms=(platform,))
-        return lowered.as_text().count("dynamic_update_slice")
-
     assert (updates("cpu"), updates("tpu"), updates("cuda")) == (1, 0, 0)
+
+
+def test_a_batch_is_written_as_a_whole():
+    """Not example by example."""
+    assert updates("cpu", jax.vmap(materialize)) == updates("cpu", jax.vmap(jax.vmap(materialize))) == 1
+
+
+def updates(platform, function=materialize):
+    lowered = jax.jit(function).trace(draw(2, 3)).lower(lowering_platforms=(platform,))
+    return lowered.as_text().count("dynamic_update_slice")
 
 
 @pytest.mark.optimized
