@@ -37,10 +37,12 @@ class Algorithm:
 
     @property
     def patch(self) -> int:
+        """Pixels along a side of an input patch, P."""
         return len(self.input)
 
     @property
     def tile(self) -> int:
+        """Pixels along a side of an output tile, T."""
         return len(self.output)
 
 

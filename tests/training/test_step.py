@@ -103,7 +103,7 @@ def run_steps(config, official: dict, dtype, num_steps: int) -> Run:
 
 
 def _run_steps(config, official: dict, dtype, num_steps: int) -> Run:
-    model = create_animation_model(config, train=True)
+    model = create_animation_model(config, train=True, estimated_batches=3)
     template = jax.eval_shape(functools.partial(create_variables, config), jax.random.key(0))
     variables = jax.tree.map(lambda x: jnp.asarray(x, dtype), rule_variables(template, "train"))
     optimizer = create_configured_optimizer(config, milestone_steps=())
@@ -138,7 +138,7 @@ def test_losses_without_a_background_predictor(golden):
     official = golden("train_step_mtia")
     config = reduced_config(taichi256, 64)
     config.background.kind = "none"
-    model = create_animation_model(config, train=True)
+    model = create_animation_model(config, train=True, estimated_batches=3)
     variables = rule_variables(abstract_variables(create_animation_model(config), 64), "train")
     frames = (jnp.float32(official[f"{name}_u8"]) / 255 for name in FRAMES)
     transform = ThinPlate(jnp.asarray(official["tps_theta"]), jnp.asarray(official["tps_control_params"][:, 0]))
@@ -252,11 +252,12 @@ def test_float32_gradients(float32_run):
 
 def test_frames_at_once_leave_the_statistics_of_frames_in_turn():
     config = vox256.get_config("debug")
-    model = create_animation_model(config, train=True)
+    model = create_animation_model(config, train=True, estimated_batches=3)
     frames = jax.random.uniform(jax.random.key(0), (3, 2, 32, 32, 3))
     variables = random_variables(config)
     motions, at_once = jax.jit(lambda v: estimate_frames(model, v, frames))(variables)
-    estimate = jax.jit(lambda v, frame: model.apply(v, frame, method="estimate", mutable=["batch_stats"]))
+    single = create_animation_model(config, train=True)
+    estimate = jax.jit(lambda v, frame: single.apply(v, frame, method="estimate", mutable=["batch_stats"]))
     in_turn = dict(variables)
     for frame, motion in zip(frames, motions, strict=True):
         alone, updated = estimate(in_turn, frame)

@@ -1,0 +1,295 @@
+"""Every algorithm against XLA's convolution, and which of them is taken where."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax import lax
+
+from motion_transformer_jax.ops.convolution import convolve, convolve_upsampled
+from motion_transformer_jax.ops.winograd import SAME, UPSAMPLED
+
+TOLERANCES = {"float64": 1e-10, "float32": 1e-4}  # of the largest number
+
+# Image, kernel, stride and padding that each algorithm takes on CPU.
+CASES = {
+    "winograd": ((1, 32, 64, 64), (3, 3, 64, 64), 1, 1),
+    "few outputs": ((2, 9, 12, 20), (7, 7, 20, 3), 1, 3),
+    "few outputs, 3x3": ((1, 12, 10, 17), (3, 3, 17, 16), 1, 1),
+    "few inputs": ((1, 12, 10, 3), (7, 7, 3, 20), 1, 3),
+    "few pixels": ((2, 8, 8, 20), (3, 3, 20, 24), 1, 1),
+    "few pixels, strided": ((2, 7, 6, 5), (3, 3, 5, 4), 2, 1),
+    "4x4": ((2, 12, 10, 5), (4, 4, 5, 4), 1, 0),
+    "strided": ((2, 12, 15, 5), (3, 3, 5, 4), 2, 1),
+    "strided, padded little": ((1, 11, 14, 3), (7, 7, 3, 4), 2, 2),
+    "1x1": ((2, 9, 10, 20), (1, 1, 20, 5), 1, 0),
+    "1x1, strided": ((2, 9, 10, 20), (1, 1, 20, 5), 2, 0),
+    "odd size": ((1, 33, 64, 64), (3, 3, 64, 64), 1, 1),
+}
+UPSAMPLED_CASES = {
+    "winograd": ((2, 3, 5, 64), (3, 3, 64, 65)),
+    "few outputs": ((1, 5, 6, 20), (3, 3, 20, 3)),
+    "few pixels": ((2, 4, 3, 20), (3, 3, 20, 24)),
+    "few channels": ((1, 6, 5, 20), (3, 3, 20, 24)),
+}
+
+
+def xla(x, kernel, stride, padding):
+    pads = ((padding, padding),) * 2
+    return lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def xla_upsampled(x, kernel):
+    return xla(jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2), kernel, 1, 1)
+
+
+def ours_and_xlas(stride, padding):
+    return tuple(functools.partial(f, stride=stride, padding=padding) for f in (_convolve, xla))
+
+
+def _convolve(x, kernel, stride, padding):
+    return convolve(x, kernel, stride, padding)
+
+
+def draw(*shapes, dtype=np.float32, seed=0):
+    rng = np.random.default_rng(seed)
+    return [jnp.asarray(rng.normal(size=shape), dtype) for shape in shapes]
+
+
+def with_gradients(function):
+    """x, kernel and the result's cotangent to the result and the gradients by x and kernel."""
+
+    def run(x, kernel, cotangent):
+        result, pull_back = jax.vjp(function, x, kernel)
+        return result, *pull_back(cotangent)
+
+    return run
+
+
+def assert_same(ours, reference, image, kernel, dtype, transform=jax.jit, **options):
+    x, kernel = draw(image, kernel, dtype=dtype, **options)
+    (cotangent,) = draw(jax.eval_shape(reference, x, kernel).shape, dtype=dtype, seed=1)
+    actual = transform(with_gradients(ours))(x, kernel, cotangent)
+    expected = jax.jit(with_gradients(reference))(x, kernel, cotangent)
+    for a, b, name in zip(actual, expected, ("result", "gradient by x", "gradient by kernel"), strict=True):
+        assert a.dtype == b.dtype == dtype
+        tolerance = TOLERANCES[str(dtype)] * max(1, np.abs(b).max(initial=0))
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance, err_msg=name)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_values_and_gradients_are_xlas(case, dtype):
+    image, kernel, *options = CASES[case]
+    assert_same(*ours_and_xlas(*options), image, kernel, dtype)
+
+
+@pytest.mark.parametrize("case", UPSAMPLED_CASES)
+def test_upsampled_values_and_gradients_are_xlas(case, dtype):
+    assert_same(convolve_upsampled, xla_upsampled, *UPSAMPLED_CASES[case], dtype)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_any_shape(data):
+    """Square kernels of all sizes, images that they fit on; the last few pixels need not be reached."""
+    size, stride = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 3))
+    padding = data.draw(st.integers(0, size - 1))
+    least = max(1, size - 2 * padding)
+    image = (data.draw(st.integers(1, 2)), *(data.draw(st.integers(least, 12)) for _ in range(2)))
+    inputs, outputs = data.draw(st.sampled_from([(1, 1), (2, 3), (17, 1), (3, 17), (17, 17)]))
+    seed = data.draw(st.integers(0, 1000))
+    reference = ours_and_xlas(stride, padding)
+    assert_same(*reference, (*image, inputs), (size, size, inputs, outputs), np.dtype(np.float32), seed=seed)
+
+
+def one_by_one(function):
+    """For examples along a first axis: each alone."""
+
+    def run(*arguments):
+        results = [function(*each) for each in zip(*arguments, strict=True)]
+        return [jnp.stack(same) for same in zip(*results, strict=True)]
+
+    return run
+
+
+@pytest.mark.parametrize("case", ["winograd", "few outputs", "few pixels", "strided", "1x1"])
+@pytest.mark.parametrize("kernels", ["one", "each its own"])
+def test_vmap(case, kernels):
+    image, kernel, *options = CASES[case]
+    check_vmap(*ours_and_xlas(*options), image, kernel, kernels)
+
+
+@pytest.mark.parametrize("case", ["winograd", "few outputs"])
+@pytest.mark.parametrize("kernels", ["one", "each its own"])
+def test_vmap_of_upsampled(case, kernels):
+    check_vmap(convolve_upsampled, xla_upsampled, *UPSAMPLED_CASES[case], kernels)
+
+
+def check_vmap(ours, reference, image, kernel, kernels):
+    images, kernel_stack = draw((2, *image), (2, *kernel))
+    (cotangents,) = draw((2, *jax.eval_shape(reference, images[0], kernel_stack[0]).shape), seed=1)
+    if kernels == "one":
+        kernel_stack = jnp.stack([kernel_stack[0]] * 2)
+        actual = jax.jit(jax.vmap(with_gradients(ours), (0, None, 0)))(images, kernel_stack[0], cotangents)
+    else:
+        actual = jax.jit(jax.vmap(with_gradients(ours)))(images, kernel_stack, cotangents)
+    expected = jax.jit(one_by_one(with_gradients(reference)))(images, kernel_stack, cotangents)
+    for a, b in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-4 * np.abs(b).max())
+
+
+@pytest.mark.parametrize("case", ["few outputs", "few pixels", "strided"])
+def test_without_jit(case):
+    image, kernel, *options = CASES[case]
+    assert_same(*ours_and_xlas(*options), image, kernel, np.dtype(np.float32), transform=lambda f: f)
+
+
+def test_gradient_by_one_argument_of_a_mean():
+    """As a loss takes it, through `jax.grad`."""
+    image, kernel, *options = CASES["few outputs"]
+    ours, reference = ours_and_xlas(*options)
+    x, kernel = draw(image, kernel)
+    for argument in (0, 1):
+        actual, expected = (
+            jax.jit(jax.grad(lambda *args, f=f: jnp.mean(f(*args) ** 2), argument))(x, kernel)
+            for f in (ours, reference)
+        )
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
+def test_sharded_over_devices():
+    """Images over two devices, one kernel: its gradients add up."""
+    image, kernel, *options = CASES["few pixels"]
+    ours, reference = ours_and_xlas(*options)
+    x, kernel = draw(image, kernel)
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:2])
+    split, same = jax.P("data"), jax.P()
+
+    def step(x, kernel):
+        x_gradient, kernel_gradient = jax.grad(lambda *args: jnp.sum(ours(*args) ** 2), (0, 1))(x, kernel)
+        return x_gradient, lax.psum(kernel_gradient, "data")
+
+    mapped = jax.shard_map(step, mesh=mesh, in_specs=(split, same), out_specs=(split, same), check_vma=False)
+    actual = jax.jit(mapped)(x, kernel)
+    expected = jax.jit(jax.grad(lambda *args: jnp.sum(reference(*args) ** 2), (0, 1)))(x, kernel)
+    for a, b in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-4 * np.abs(b).max())
+
+
+def operations(function, image, kernel, *, platform, dtype=np.float32):
+    """Convolutions and matrix products of the program for a platform."""
+    shapes = (jax.ShapeDtypeStruct(shape, dtype) for shape in (image, kernel))
+    text = jax.jit(function).trace(*shapes).lower(lowering_platforms=(platform,)).as_text()
+    return text.count("stablehlo.convolution"), text.count("stablehlo.dot_general")
+
+
+def gradients(function):
+    return lambda *arguments: jax.grad(lambda *args: jnp.sum(function(*args)), (0, 1))(*arguments)
+
+
+# The kernel takes one more product to get to the other basis.
+WINOGRAD = (0, SAME.patch**2 + 1)
+SMALL_WINOGRAD = (0, UPSAMPLED.patch**2 + 1)
+PRODUCT, XLA = (0, 1), (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("image", "kernel", "stride", "padding", "expected"),
+    [
+        (*CASES["winograd"], WINOGRAD),
+        ((1, 32, 32, 128), (3, 3, 128, 256), 1, 1, WINOGRAD),
+        ((1, 28, 32, 512), (3, 3, 512, 512), 1, 1, XLA),  # too few pixels
+        ((1, 32, 32, 64), (3, 3, 64, 512), 1, 1, XLA),  # for so few channels
+        ((1, 64, 64, 63), (3, 3, 63, 512), 1, 1, XLA),  # too few channels
+        ((1, 64, 64, 512), (3, 3, 512, 63), 1, 1, XLA),
+        ((1, 64, 66, 64), (3, 3, 64, 64), 1, 1, XLA),  # not whole tiles
+        ((1, 64, 64, 64), (3, 3, 64, 64), 2, 1, XLA),
+        ((1, 64, 64, 64), (3, 3, 64, 64), 1, 0, XLA),
+        ((1, 64, 64, 64), (5, 5, 64, 64), 1, 2, XLA),
+        (*CASES["few outputs"], PRODUCT),
+        ((1, 64, 64, 17), (3, 3, 17, 16), 1, 1, PRODUCT),
+        ((1, 64, 64, 17), (3, 3, 17, 17), 1, 1, XLA),  # not few
+        ((1, 64, 64, 16), (3, 3, 16, 16), 1, 1, XLA),  # no more inputs
+        ((1, 64, 64, 32), (3, 3, 32, 3), 2, 1, XLA),
+        ((1, 64, 64, 32), (1, 1, 32, 3), 1, 0, XLA),
+        (*CASES["few pixels"], PRODUCT),
+        (*CASES["few pixels, strided"], PRODUCT),
+        ((1, 8, 9, 20), (3, 3, 20, 24), 1, 1, XLA),
+        ((1, 8, 8, 20), (1, 1, 20, 24), 1, 0, XLA),
+        ((1, 8, 8, 20), (4, 4, 20, 24), 1, 0, XLA),
+        (*CASES["4x4"], XLA),
+    ],
+)
+def test_the_choice_on_cpu(image, kernel, stride, padding, expected):
+    ours, _ = ours_and_xlas(stride, padding)
+    assert operations(ours, image, kernel, platform="cpu") == expected
+    assert operations(ours, image, kernel, platform="tpu") == XLA
+
+
+def test_the_choice_for_gradients_on_cpu():
+    def choice(case, **options):
+        image, kernel, *stride_and_padding = CASES[case]
+        function = gradients(ours_and_xlas(*stride_and_padding)[0])
+        return operations(function, image, kernel, platform="cpu", **options)
+
+    assert choice("winograd") == (0, 2 * WINOGRAD[1])
+    assert choice("few outputs") == (1, 1)  # the input's gradient is a convolution to many channels
+    assert choice("few inputs") == (1, 1)
+    assert choice("few pixels") == (0, 2)
+    assert choice("strided") == (2, 0)
+
+
+def test_the_choice_for_upsampled():
+    def choice(case, function=convolve_upsampled, **options):
+        return operations(function, *UPSAMPLED_CASES[case], **options)
+
+    both = gradients(convolve_upsampled)
+    assert choice("winograd", platform="cpu") == SMALL_WINOGRAD
+    assert choice("winograd", both, platform="cpu") == (0, 2 * SMALL_WINOGRAD[1])
+    assert choice("few outputs", platform="cpu") == PRODUCT
+    assert choice("few pixels", platform="cpu") == PRODUCT
+    assert choice("few channels", platform="cpu") == XLA
+    for platform in ("tpu", "cuda"):
+        assert choice("winograd", platform=platform) == XLA
+        assert choice("winograd", both, platform=platform) == (2, 0)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("platform", ["tpu", "cuda"])
+def test_elsewhere_gradients_are_xlas(case, platform):
+    image, kernel, *options = CASES[case]
+    ours, _ = ours_and_xlas(*options)
+    assert operations(gradients(ours), image, kernel, platform=platform) == (2, 0)
+
+
+def test_narrow_types_do_without_the_large_tiles():
+    """Their sums lose too many digits."""
+    image, kernel, *options = CASES["winograd"]
+    ours, _ = ours_and_xlas(*options)
+    for dtype in (jnp.bfloat16, jnp.float16):
+        assert operations(ours, image, kernel, platform="cpu", dtype=dtype) == XLA
+
+
+@pytest.mark.parametrize("case", ["few outputs", "few pixels", "strided", "1x1"])
+def test_bfloat16(case):
+    image, kernel, *options = CASES[case]
+    check_bfloat16(*ours_and_xlas(*options), image, kernel)
+
+
+@pytest.mark.parametrize("case", ["winograd", "few outputs"])
+def test_bfloat16_upsampled(case):
+    check_bfloat16(convolve_upsampled, xla_upsampled, *UPSAMPLED_CASES[case])
+
+
+def check_bfloat16(ours, reference, image, kernel):
+    x, kernel = draw(image, kernel, dtype=jnp.bfloat16)
+    (cotangent,) = draw(jax.eval_shape(reference, x, kernel).shape, dtype=jnp.bfloat16, seed=1)
+    actual = jax.jit(with_gradients(ours))(x, kernel, cotangent)
+    wide = (array.astype(jnp.float32) for array in (x, kernel, cotangent))
+    for a, b in zip(actual, jax.jit(with_gradients(reference))(*wide), strict=True):
+        assert a.dtype == jnp.bfloat16
+        np.testing.assert_allclose(a.astype(np.float32), b, rtol=0, atol=0.02 * np.abs(b).max())

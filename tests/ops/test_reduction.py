@@ -1,0 +1,131 @@
+"""Sums and pools against JAX's and Flax's own."""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from motion_transformer_jax.ops.reduction import average_pool, max_pool, spread, sum_pixels
+
+SHAPES = [(3, 4), (2, 3, 4), (2, 5, 3, 4), (2, 2, 3, 1, 5)]
+POOLS = {
+    "max": (max_pool, lambda x: nn.max_pool(x, (2, 2), (2, 2))),
+    "average": (average_pool, lambda x: nn.avg_pool(x, (2, 2), (2, 2))),
+}
+
+
+def draw(*shape, dtype=np.float32, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), dtype)
+
+
+def pulled_back(function):
+    """x and the result's cotangent to the result and the gradient."""
+
+    def run(x, cotangent):
+        result, pull_back = jax.vjp(function, x)
+        return result, *pull_back(cotangent)
+
+    return run
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_sum_over_pixels(shape, dtype):
+    x, cotangent = draw(*shape, dtype=dtype), draw(shape[-1], dtype=dtype)
+    result, gradient = jax.jit(pulled_back(sum_pixels))(x, cotangent)
+    assert result.dtype == gradient.dtype == dtype
+    np.testing.assert_allclose(
+        result, jnp.sum(x, axis=range(len(shape) - 1)), atol=1e-5 if dtype == "float32" else 1e-12
+    )
+    np.testing.assert_array_equal(gradient, jnp.broadcast_to(cotangent, shape))
+
+
+def test_the_sum_of_many_pixels_rounds_less_than_one_after_the_other():
+    x = np.full((256, 256, 1), 0.1, np.float32)
+    exact = x.sum(dtype=np.float64)
+    in_turn = np.cumsum(x)[-1]
+    assert abs(jax.jit(sum_pixels)(x)[0] - exact) < 1e-5 * exact < abs(in_turn - exact)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_spread(shape, dtype):
+    x, like, cotangent = draw(shape[-1], dtype=dtype), draw(*shape, dtype=dtype), draw(*shape, dtype=dtype, seed=1)
+    result, gradient = jax.jit(pulled_back(lambda x: spread(x, like)))(x, cotangent)
+    assert result.dtype == gradient.dtype == dtype
+    np.testing.assert_array_equal(result, jnp.broadcast_to(x, shape))
+    np.testing.assert_allclose(gradient, jnp.sum(cotangent, axis=range(len(shape) - 1)), atol=1e-5)
+    np.testing.assert_array_equal(jax.grad(lambda like: jnp.sum(spread(x, like)))(like), jnp.zeros(shape))
+
+
+def test_sums_and_spread_under_vmap():
+    x, channels = draw(3, 2, 4, 5), draw(3, 5)
+    np.testing.assert_allclose(jax.vmap(sum_pixels)(x), jnp.sum(x, axis=(1, 2)), atol=1e-5)
+    np.testing.assert_array_equal(jax.vmap(spread)(channels, x), jnp.broadcast_to(channels[:, None, None], x.shape))
+    one_for_all = jax.vmap(spread, (None, 0))(channels[0], x)
+    np.testing.assert_array_equal(one_for_all, jnp.broadcast_to(channels[0], x.shape))
+
+    def loss(x, channels):
+        return jnp.sum(jnp.square(sum_pixels(x * spread(channels, x))))
+
+    def plain_loss(x, channels):
+        return jnp.sum(jnp.square(jnp.sum(x * channels, axis=(0, 1))))
+
+    actual, expected = (jax.jit(jax.vmap(jax.grad(f, (0, 1))))(x, channels) for f in (loss, plain_loss))
+    for a, b in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+# Odd sizes leave a row or column out.
+@pytest.mark.parametrize("size", [(4, 6), (5, 7), (4, 5), (7, 2), (2, 2), (3, 3)])
+@pytest.mark.parametrize("name", POOLS)
+def test_pools_and_their_gradients_are_flaxs(name, size, dtype):
+    check_pool(name, draw(2, *size, 3, dtype=dtype))
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+@pytest.mark.parametrize("name", POOLS)
+def test_pools_of_narrow_types(name, dtype):
+    check_pool(name, draw(2, 5, 6, 3, dtype=dtype), tolerance=0.02)
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.integers(0, 1000))
+def test_the_gradient_goes_to_the_first_of_equals(seed):
+    """After a ReLU most windows have some zeros, and of whole numbers many are equal."""
+    numbers = np.random.default_rng(seed).integers(-3, 3, (1, 7, 8, 2)).astype(np.float32)
+    check_pool("max", jax.nn.relu(numbers))
+    check_pool("max", numbers)
+
+
+@functools.cache
+def jitted_pools(name):
+    return [jax.jit(pulled_back(function)) for function in POOLS[name]]
+
+
+def check_pool(name, x, tolerance=1e-6):
+    pool, flaxs = jitted_pools(name)
+    batch, height, width, channels = x.shape
+    cotangent = draw(batch, height // 2, width // 2, channels, dtype=x.dtype, seed=1)
+    for actual, expected in zip(pool(x, cotangent), flaxs(x, cotangent), strict=True):
+        assert (actual.shape, actual.dtype) == (expected.shape, expected.dtype)
+        actual, expected = (np.asarray(array, np.float64) for array in (actual, expected))
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=0 if name == "max" else tolerance)
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_pools_under_vmap(name):
+    x, cotangent = draw(3, 2, 5, 4, 2), draw(3, 2, 2, 2, 2)
+    actual, expected = (jax.jit(jax.vmap(pulled_back(f)))(x, cotangent) for f in POOLS[name])
+    for a, b in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_nothing_is_left_of_one_pixel(name):
+    pool, _ = POOLS[name]
+    assert pool(jnp.ones((2, 1, 4, 3))).shape == (2, 0, 2, 3)
+    np.testing.assert_array_equal(jax.grad(lambda x: jnp.sum(pool(x)))(jnp.ones((2, 1, 4, 3))), 0)
