@@ -1,5 +1,8 @@
 """Measure speed, beside a reference in the same run.
 
+python -m motion_transformer_jax.benchmark animate
+python -m motion_transformer_jax.benchmark train
+python -m motion_transformer_jax.benchmark compile
 python -m motion_transformer_jax.benchmark data
 python -m motion_transformer_jax.benchmark grid_sample
 """
@@ -9,14 +12,14 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from ml_collections import ConfigDict
 
 from motion_transformer_jax import configs
 from motion_transformer_jax.cli import Parser, parse_config, run_command
+from motion_transformer_jax.errors import UserError
 
-if TYPE_CHECKING:
-    from motion_transformer_jax.benchmarks.data import LoaderSpeed
-    from motion_transformer_jax.benchmarks.grid_sample import WarpSpeed
+_ANY_FIELD = "Any field of the config is set by --config.FIELD=VALUE, such as "
 
 
 def main(argv: list[str]) -> None:
@@ -24,7 +27,10 @@ def main(argv: list[str]) -> None:
     parser = Parser(
         "benchmark",
         description="Measure speed, beside a reference in the same run.",
-        epilog="subjects:\n  data          loading and augmenting training pairs, beside the official way\n"
+        epilog="subjects:\n  animate       animating a video, if wanted beside the official code\n"
+        "  train         the training step, if wanted beside the official code\n"
+        "  compile       what passes before the first frame and the first step\n"
+        "  data          loading and augmenting training pairs, beside the official way\n"
         "  grid_sample   the warp, beside PyTorch's\n\n"
         "`motrans benchmark SUBJECT --help` tells a subject's options.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -32,6 +38,114 @@ def main(argv: list[str]) -> None:
     )
     parser.add_argument("subject", choices=_SUBJECTS, metavar="SUBJECT", help="one of those above")
     _SUBJECTS[parser.parse_args(argv[:1]).subject](argv[1:])
+
+
+def _animate(argv: list[str]) -> None:
+    parser = _network_parser("animate", "Time animating a video, from an mp4 to an mp4, with random weights.")
+    _add_timing(parser)
+    add = parser.add_argument
+    add("--batch", type=int, metavar="N", help="driving frames in a batch (default: 4 on CPU, 16 on an accelerator)")
+    add("--frames", type=int, default=32, metavar="N", help="of the driving video (default %(default)s)")
+    arguments, config = _parse_network(parser, argv, "batch", "frames", "repeats")
+
+    from motion_transformer_jax.benchmarks.animate import measure_animation  # slow to import, as what is below
+    from motion_transformer_jax.benchmarks.tables import speed_table
+
+    speed = measure_animation(
+        config,
+        num_frames=arguments.frames,
+        batch_size=arguments.batch,
+        repeats=arguments.repeats,
+        peer=arguments.peer,
+        profile=arguments.profile,
+    )
+    title = f"Animation, {speed.config}, {arguments.frames} frames in batches of {speed.batch_size}"
+    _print(arguments, speed.to_dict(), speed_table(speed, title))
+
+
+def _train(argv: list[str]) -> None:
+    parser = _network_parser("train", "Time the training step, with all of the config's losses and random weights.")
+    _add_timing(parser)
+    add = parser.add_argument
+    add("--batch", type=int, default=2, metavar="N", help="pairs, over all devices (default %(default)s)")
+    add("--steps", type=int, metavar="N", help="in a stretch (default: 1 on CPU, 10 on an accelerator)")
+    add("--devices", type=int, default=1, metavar="N", help="share a batch, the first ones (default %(default)s)")
+    arguments, config = _parse_network(parser, argv, "batch", "steps", "devices", "repeats")
+
+    from motion_transformer_jax.benchmarks.tables import speed_table  # slow to import, as what is below
+    from motion_transformer_jax.benchmarks.train import measure_training
+
+    speed = measure_training(
+        config,
+        batch_size=arguments.batch,
+        steps=arguments.steps,
+        num_devices=arguments.devices,
+        repeats=arguments.repeats,
+        peer=arguments.peer,
+        profile=arguments.profile,
+    )
+    _print(arguments, speed.to_dict(), speed_table(speed, f"Training, {speed.config}, batch of {speed.batch_size}"))
+
+
+def _compile(argv: list[str]) -> None:
+    parser = _network_parser("compile", "Time what passes before the first frame and the first training step.")
+    parser.add_argument("--batch", type=int, default=2, metavar="N", help="training pairs (default %(default)s)")
+    arguments, config = _parse_network(parser, argv, "batch")
+
+    from motion_transformer_jax.benchmarks.compile import measure_starts  # slow to import, as what is below
+    from motion_transformer_jax.benchmarks.tables import start_table
+
+    starts = measure_starts(config, batch_size=arguments.batch)
+    title = f"{config.name}, {config.dtype}, training with a batch of {arguments.batch}"
+    _print(arguments, [dataclasses.asdict(start) for start in starts], start_table(starts, title))
+
+
+def _network_parser(subject: str, description: str) -> Parser:
+    """A parser with what the subjects have in common that run networks."""
+    parser = Parser(f"benchmark {subject}", description=description)
+    parser.epilog = _ANY_FIELD + "--config.transformer.depth=4."
+    add = parser.add_argument
+    add("--config", metavar="FILE[:VARIANT,...]", help="whose networks (default: vox256)")
+    add("--dtype", choices=("float32", "bfloat16"), help="of convolutions and matrix products (default: the config's)")
+    add("--json", action="store_true", help="print JSON instead of a table")
+    return parser
+
+
+def _add_timing(parser: Parser) -> None:
+    add = parser.add_argument
+    add("--repeats", type=int, default=3, metavar="N", help="timed stretches (default %(default)s)")
+    add("--peer", type=Path, metavar="DIR", help="measure the official code too: a checkout of JialeTao/MTIA")
+    add("--profile", metavar="DIR", help="run once more and write a trace there, for XProf or Perfetto")
+
+
+def _parse_network(parser: Parser, argv: list[str], *positive: str) -> tuple[argparse.Namespace, ConfigDict]:
+    arguments, overrides = parser.parse_known_args(argv)
+    _check_positive(parser, arguments, *positive)
+    config = parse_config(arguments.config or _default_config(), overrides)
+    config.dtype = arguments.dtype or config.dtype
+    if getattr(arguments, "profile", None) and Path(arguments.profile).is_file():
+        raise UserError(f"--profile {arguments.profile} is a file; expected a folder")
+    return arguments, config
+
+
+def _check_positive(parser: Parser, arguments: argparse.Namespace, *names: str) -> None:
+    for name in names:
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            parser.error(f"--{name} is {value}; expected 1 or more")
+
+
+def _default_config() -> str:
+    return str(Path(configs.__path__[0]) / "vox256.py")
+
+
+def _print(arguments: argparse.Namespace, figures: dict | list, table: str) -> None:
+    if arguments.json:
+        print(json.dumps(figures, indent=2))
+        return
+    print(table)
+    if getattr(arguments, "profile", None):
+        print(f"\ntrace of one more run in {arguments.profile}: open it in XProf (xprof --logdir) or ui.perfetto.dev")
 
 
 def _data(argv: list[str]) -> None:
@@ -46,17 +160,16 @@ def _data(argv: list[str]) -> None:
     add("--workers", default="0,1,2", metavar="N,...", help="numbers of worker processes (default %(default)s)")
     add("--config", metavar="FILE[:VARIANT,...]", help="whose augmentation (default: vox256)")
     add("--json", action="store_true", help="print JSON instead of a table")
-    parser.epilog = "Any field of the config is set by --config.FIELD=VALUE, such as --config.augmentation.hue=0."
+    parser.epilog = _ANY_FIELD + "--config.augmentation.hue=0."
     arguments, overrides = parser.parse_known_args(argv)
-    for name in ("size", "batch", "batches"):
-        if getattr(arguments, name) < 1:
-            parser.error(f"--{name} is {getattr(arguments, name)}; expected 1 or more")
+    _check_positive(parser, arguments, "size", "batch", "batches")
     workers = arguments.workers.split(",")
     if not all(count.isascii() and count.isdecimal() for count in workers):
         parser.error(f"--workers is '{arguments.workers}'; expected numbers such as 0,1,2")
-    config = parse_config(arguments.config or str(Path(configs.__path__[0]) / "vox256.py"), overrides)
+    config = parse_config(arguments.config or _default_config(), overrides)
 
     from motion_transformer_jax.benchmarks.data import measure_loaders  # slow to import, as what is below
+    from motion_transformer_jax.benchmarks.tables import loader_table
     from motion_transformer_jax.data.augment import Augmentation
 
     speeds = measure_loaders(
@@ -70,31 +183,7 @@ def _data(argv: list[str]) -> None:
     if arguments.json:
         print(json.dumps([dataclasses.asdict(speed) for speed in speeds], indent=2))
     else:
-        print(_loader_table(speeds, f"{arguments.size}x{arguments.size}, augmentation of {config.name}"))
-
-
-def _loader_table(speeds: "list[LoaderSpeed]", title: str) -> str:
-    """Pairs a second, and ratios to the first line."""
-    official = speeds[0]
-    header = [
-        "",
-        "workers",
-        "pairs/s",
-        "lowest to highest",
-        "ratio",
-        "pairs per core second",
-        "ratio",
-        "MiB at first and last",
-    ]
-    rows = [header]
-    for speed in speeds:
-        rate, per_core = speed.pairs_per_second, speed.pairs_per_core_second
-        spread = f"{speed.spread[0]:.1f} to {speed.spread[1]:.1f}"
-        ratio = f"{rate / official.pairs_per_second:.2f}"
-        core = ["", ""] if per_core is None else [f"{per_core:.1f}", f"{per_core / official.pairs_per_core_second:.2f}"]
-        memory = "" if speed.memory_mib is None else "{:.0f} to {:.0f}".format(*speed.memory_mib)
-        rows.append([speed.name, str(speed.workers), f"{rate:.1f}", spread, ratio, *core, memory])
-    return f"Training pairs, {title}\n\n{_aligned(rows)}"
+        print(loader_table(speeds, f"{arguments.size}x{arguments.size}, augmentation of {config.name}"))
 
 
 def _grid_sample(argv: list[str]) -> None:
@@ -105,42 +194,25 @@ def _grid_sample(argv: list[str]) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_args(argv)
-    for name in ("batch", "repeats"):
-        if getattr(arguments, name) < 1:
-            parser.error(f"--{name} is {getattr(arguments, name)}; expected 1 or more")
+    _check_positive(parser, arguments, "batch", "repeats")
 
     from motion_transformer_jax.benchmarks.grid_sample import measure_warps  # slow to import
+    from motion_transformer_jax.benchmarks.tables import warp_table
 
     speeds = measure_warps(batch_size=arguments.batch, repeats=arguments.repeats)
     if arguments.json:
         print(json.dumps([dataclasses.asdict(speed) | {"ratio": speed.ratio} for speed in speeds], indent=2))
     else:
-        print(_warp_table(speeds, f"batch of {arguments.batch}, float32"))
+        print(warp_table(speeds, f"batch of {arguments.batch}, float32"))
 
 
-def _warp_table(speeds: "list[WarpSpeed]", title: str) -> str:
-    """Milliseconds, and how many times faster ours is."""
-    rows = [["", "ours, ms", "lowest to highest", "PyTorch, ms", "lowest to highest", "times faster", "difference"]]
-    for speed in speeds:
-        name = (
-            f"{speed.size}x{speed.size}, {speed.channels} channels, {'and gradients' if speed.backward else 'forward'}"
-        )
-        times = []
-        for timing in (speed.ours, speed.peer):
-            times += [f"{1e3 * timing.median:.2f}", f"{1e3 * timing.lowest:.2f} to {1e3 * timing.highest:.2f}"]
-        rows.append([name, *times, f"{speed.ratio:.2f}", f"{speed.difference:.1e}"])
-    return f"Bilinear warp, {title}\n\n{_aligned(rows)}"
-
-
-def _aligned(rows: list[list[str]]) -> str:
-    """Columns side by side, the first to the left and the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows
-    )
-
-
-_SUBJECTS = {"data": _data, "grid_sample": _grid_sample}
+_SUBJECTS = {
+    "animate": _animate,
+    "train": _train,
+    "compile": _compile,
+    "data": _data,
+    "grid_sample": _grid_sample,
+}
 
 if __name__ == "__main__":
     sys.exit(run_command(main))

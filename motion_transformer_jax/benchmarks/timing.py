@@ -5,7 +5,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 
-_WARM_UP = 2  # calls before the first timed one; the first of them compiles
+_WARM_UP = 2  # the first of them compiles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,18 +21,21 @@ class Timing:
     highest: float
 
 
-def time_in_turn(functions: Mapping[str, Callable[[], object]], *, repeats: int) -> dict[str, Timing]:
+def time_in_turn(
+    functions: Mapping[str, Callable[[], object]], *, repeats: int, warm_up: int = _WARM_UP
+) -> dict[str, Timing]:
     """Times each function, one call of each after the other, `repeats` times over.
 
     Args:
       functions: name -> a call that returns when its work is done; what runs on a device must be waited for.
       repeats: timed calls of each, at least 1.
+      warm_up: calls of each before.
 
     Returns:
       name -> its times.
     """
     for call in functions.values():
-        for _ in range(_WARM_UP):
+        for _ in range(warm_up):
             call()
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(repeats):
