@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.benchmarks.compile_clock import CompileClock
 from motion_transformer_jax.benchmarks.memory import peak_mib
-from motion_transformer_jax.benchmarks.official import official_peer
+from motion_transformer_jax.benchmarks.official import official_peer, prepare_peer
 from motion_transformer_jax.benchmarks.random_weights import random_variables
 from motion_transformer_jax.benchmarks.speed import Difference, Rate, Side, Speed, measure_in_turn, profiled
 from motion_transformer_jax.benchmarks.timing import time_in_turn
@@ -80,6 +80,7 @@ def measure_animation(
       UserError: the config's values do not fit together, or the peer cannot be used.
     """
     validate_config(config, need_data=False)
+    prepare_peer(config, peer)
     variables = without_discriminator(random_variables(config))
     with tempfile.TemporaryDirectory() as scratch:
         work = _create_work(config, num_frames, Path(scratch))

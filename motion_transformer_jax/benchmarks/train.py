@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.benchmarks.compile_clock import CompileClock
 from motion_transformer_jax.benchmarks.memory import peak_mib
-from motion_transformer_jax.benchmarks.official import official_peer
+from motion_transformer_jax.benchmarks.official import official_peer, prepare_peer
 from motion_transformer_jax.benchmarks.random_weights import random_variables
 from motion_transformer_jax.benchmarks.speed import Rate, Side, Speed, measure_in_turn, profiled
 from motion_transformer_jax.data.puppets import PuppetVideos
@@ -105,6 +105,7 @@ def measure_training(
     Raises:
       UserError: the config's values do not fit together, there are fewer devices, or the peer cannot be used.
     """
+    prepare_peer(config, peer)
     check_trainable(config, batch_size=batch_size, num_devices=num_devices)
     steps = steps or (1 if jax.default_backend() == "cpu" else 10)
     trainer = Trainer(config, num_devices)
@@ -114,7 +115,7 @@ def measure_training(
 
 def check_trainable(config: ConfigDict, *, batch_size: int, num_devices: int = 1) -> None:
     """Sets the batch size and the VGG's random weights, and raises a UserError where that cannot be trained."""
-    if num_devices > jax.device_count():
+    if num_devices > 1 and num_devices > jax.device_count():  # asked only where needed: that takes the devices
         raise UserError(f"{num_devices} devices are asked for and {jax.device_count()} are here; ask for fewer")
     if config.train.objective != "reconstruction":
         raise UserError(
