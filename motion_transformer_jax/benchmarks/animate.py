@@ -31,11 +31,7 @@ from motion_transformer_jax.training.config_check import validate_config
 from motion_transformer_jax.training.state import without_discriminator
 
 _FPS = 25
-_STAGES = {
-    "motions": "estimating motions, ms a frame",
-    "frames": "motions and frames, ms a frame",
-    "video": "and reading and writing, ms a frame",
-}
+_MOTIONS, _FRAMES, _FILES = "motions", "motions and frames", "motions, frames and files"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,10 +112,10 @@ def _measure(
         peers = functools.partial(official, "animate", work.driving, work.folder / "official.mp4", _FPS)
     measured = measure_in_turn(ours, peers, dtype=config.dtype, repeats=repeats)
     stages = {
-        "motions": lambda: list(animator.estimate_motions(frames)),
-        "frames": lambda: list(animator.animate(source, frames)),
+        _MOTIONS: lambda: list(animator.estimate_motions(frames)),
+        _FRAMES: lambda: list(animator.animate(source, frames)),
     }
-    times = time_in_turn(stages, repeats=repeats, warm_up=1) | {"video": measured.ours}
+    times = time_in_turn(stages, repeats=repeats, warm_up=1) | {_FILES: measured.ours}
     device = jax.local_devices()[0]
     return Speed(
         unit="frames",
@@ -131,7 +127,7 @@ def _measure(
         device_kind=device.device_kind,
         ours=Side(Rate.of(measured.ours, work.num_frames), peak_mib([device])),
         compilation=clock.compilation,
-        stages={_STAGES[name]: timing.median / work.num_frames for name, timing in times.items()},
+        stages={name: timing.median / work.num_frames for name, timing in times.items()},
         multiply_adds=animation_multiply_adds(config),
         matrix_product_rate=measured.matrix_product_rate,
         peer=measured.peer and Side(Rate.of(measured.peer, work.num_frames), official("peak_memory_mib")),

@@ -72,6 +72,7 @@ def _in_process(name: str, config: ConfigDict, cache: str) -> tuple[Compilation,
     except EOFError:
         raise RuntimeError(f"the process that starts the {name} failed; its traceback stands above") from None
     finally:
+        process.terminate()  # it may have been interrupted
         process.join()
 
 

@@ -1,7 +1,7 @@
 """Speed of the training step with all of the config's losses, alone or beside the official code.
 
-The batch lies on the devices and the weights are random, those of the VGG19 too. Ours augments within the step, which
-the official code leaves to its loader and is not timed for; its losses are read after every step, as its logger does.
+The batch lies on the devices and the weights are random, those of the VGG19 too. Our step augments, which the official
+code leaves to its loader, and that is not timed. The official step ends with its losses on the host, for its logger.
 """
 
 import functools
@@ -29,8 +29,6 @@ from motion_transformer_jax.training.optimizer import create_configured_optimize
 from motion_transformer_jax.training.parallel import create_mesh, replicate, shard_batch
 from motion_transformer_jax.training.state import TrainState, with_fresh_average
 from motion_transformer_jax.training.step import create_train_step, used_tap_weights
-
-_STEP = "a step"
 
 
 class Trainer:
@@ -156,7 +154,7 @@ def _measure(
         device_kind=devices[0].device_kind,
         ours=Side(Rate.of(measured.ours, pairs), peak_mib(devices)),
         compilation=clock.compilation,
-        stages={_STEP: measured.ours.median / steps},
+        stages={"step": measured.ours.median / steps},
         multiply_adds=trainer.multiply_adds(),
         matrix_product_rate=measured.matrix_product_rate,
         peer=measured.peer and Side(Rate.of(measured.peer, pairs), official("peak_memory_mib")),

@@ -11,8 +11,9 @@ from tiny_model import tiny_config
 
 from motion_transformer_jax.benchmarks import compile_clock, memory, speed
 from motion_transformer_jax.benchmarks.animate import animation_multiply_adds
+from motion_transformer_jax.benchmarks.compile import Start
 from motion_transformer_jax.benchmarks.random_weights import random_variables
-from motion_transformer_jax.benchmarks.tables import speed_table
+from motion_transformer_jax.benchmarks.tables import speed_table, start_table
 from motion_transformer_jax.benchmarks.timing import Timing
 from motion_transformer_jax.evaluation.capacity import config_capacities
 
@@ -53,6 +54,14 @@ def test_the_table_has_both_sides():
     assert lines[6].split()[-1] == "4.00"
     assert any(line.endswith("12.0 G, 50 %") for line in lines)
     assert any(line.endswith("3 at most, 0.25000 on average") for line in lines)
+
+
+def test_the_table_of_starts():
+    starts = [Start("animation", cached, compile_clock.Compilation(1.0, 2.5), 4.0) for cached in (False, True)]
+    lines = start_table(starts, "some").splitlines()
+    assert lines[0] == "Start, some"
+    assert lines[3].split() == ["animation", "empty", "1.0", "2.5", "4.0"]
+    assert lines[4].split() == ["animation", "filled", "1.0", "2.5", "4.0"]
 
 
 @pytest.mark.parametrize(
