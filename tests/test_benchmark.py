@@ -1,13 +1,19 @@
 import json
+from pathlib import Path
 
 import pytest
 from corpora import write_corpus
+from fake_checkout import write_checkout
 
-from motion_transformer_jax import benchmark
+from motion_transformer_jax import benchmark, configs
+from motion_transformer_jax.benchmarks import compile as compile_benchmark
 from motion_transformer_jax.benchmarks import data as data_benchmark
 from motion_transformer_jax.benchmarks import grid_sample as warp_benchmark
+from motion_transformer_jax.benchmarks import machine, official
 from motion_transformer_jax.cli import run_command
 
+VOX = str(Path(configs.__path__[0]) / "vox256.py")
+TINY = ("--config", f"{VOX}:debug", "--config.name=vox256", "--repeats", "2")
 QUICK = ("data", "--size", "16", "--batch", "2", "--batches", "1")
 
 
@@ -15,6 +21,8 @@ QUICK = ("data", "--size", "16", "--batch", "2", "--batches", "1")
 def quick(monkeypatch):
     monkeypatch.setattr(data_benchmark, "REPEATS", 2)
     monkeypatch.setattr(data_benchmark, "_WARM_UP", 1)
+    monkeypatch.setattr(machine, "_CPU_SHAPE", (64, 64, 64))
+    monkeypatch.setattr(official, "_LIBRARIES", {"torch": "torch"})  # all that the fake needs
 
 
 def test_measures_the_official_way_and_ours(tmp_path, capsys):
@@ -71,9 +79,96 @@ def test_prints_a_table_of_warps(small_warps, capsys):
     ]
 
 
+@pytest.fixture
+def checkout(tmp_path):
+    pytest.importorskip("torch")
+    return write_checkout(tmp_path / "official")
+
+
+def check_speed(speed):
+    for side in (speed["ours"], speed["peer"]):
+        rate = side["rate"]
+        assert 0 < rate["lowest"] <= rate["median"] <= rate["highest"]
+        assert 50 < side["peak_memory_mib"] < 20_000
+    assert speed["ratio"] == pytest.approx(speed["ours"]["rate"]["median"] / speed["peer"]["rate"]["median"])
+    assert speed["multiply_adds_per_second"] == pytest.approx(speed["multiply_adds"] * speed["ours"]["rate"]["median"])
+    assert speed["share"] * speed["num_devices"] * speed["matrix_product_rate"] > 0
+    assert speed["compilation"]["lower_secs"] > 0 and all(seconds > 0 for seconds in speed["stages"].values())
+    assert (speed["config"], speed["image_size"], speed["dtype"]) == ("vox256", 32, "float32")
+
+
+def test_animation_is_timed_beside_the_official_code(checkout, tmp_path, capsys):
+    trace = tmp_path / "trace"
+    argv = ["animate", *TINY, "--frames", "5", "--batch", "3", "--peer", str(checkout), "--profile", str(trace)]
+    assert run_command(benchmark.main, [*argv, "--json"]) == 0
+    speed = json.loads(capsys.readouterr().out)
+    check_speed(speed)
+    assert (speed["unit"], speed["batch_size"], speed["num_devices"]) == ("frames", 3, 1)
+    assert len(speed["stages"]) == 3
+    assert 0 <= speed["difference"]["mean"] <= speed["difference"]["largest"] <= 255
+    assert speed["profile"] == str(trace) and list(trace.rglob("*.xplane.pb"))
+    assert not list(checkout.rglob("*.pyc")), "the checkout stays as it is"
+
+
+def test_prints_a_table_of_animation(capsys):
+    assert run_command(benchmark.main, ["animate", *TINY, "--frames", "3", "--batch", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Animation, vox256, 3 frames in batches of 3, float32, 1 x cpu"
+    assert lines[2].split() == ["frames/s", "lowest", "to", "highest", "ms", "per", "frame", "peak", "MiB"]
+    assert lines[3].startswith("ours") and not any("official" in line for line in lines)
+
+
+def test_training_is_timed_beside_the_official_code(checkout, capsys):
+    argv = ["train", *TINY, "--batch", "4", "--devices", "2", "--steps", "2", "--peer", str(checkout)]
+    assert run_command(benchmark.main, [*argv, "--json"]) == 0
+    speed = json.loads(capsys.readouterr().out)
+    check_speed(speed)
+    assert (speed["unit"], speed["batch_size"], speed["num_devices"]) == ("pairs", 4, 2)
+    assert speed["difference"] is speed["profile"] is None
+
+
+def test_starts_are_timed_with_and_without_a_cache(monkeypatch, capsys):
+    monkeypatch.setattr(compile_benchmark, "_PROGRAMS", {"animation": compile_benchmark._PROGRAMS["animation"]})
+    assert run_command(benchmark.main, ["compile", "--config", f"{VOX}:debug", "--json"]) == 0
+    cold, warm = json.loads(capsys.readouterr().out)
+    assert (cold["name"], cold["cached"], warm["name"], warm["cached"]) == ("animation", False, "animation", True)
+    for start in (cold, warm):
+        assert start["compilation"]["lower_secs"] > 0 and start["compilation"]["compile_secs"] > 0
+        assert sum(start["compilation"].values()) < start["first_call_secs"]
+
+
+def test_official_networks_of_another_shape_are_told(tmp_path, capsys):
+    pytest.importorskip("torch")
+    checkout = write_checkout(tmp_path, {"assert strict and": "raise RuntimeError('Missing\\nkey') #"})
+    assert run_command(benchmark.main, ["animate", *TINY, "--frames", "2", "--peer", str(checkout)]) == 2
+    error = capsys.readouterr().err
+    assert "builds other networks than this config (Missing key)" in error and len(error.splitlines()) == 1
+
+
+def test_missing_libraries_of_the_official_code_are_told(checkout, monkeypatch, capsys):
+    monkeypatch.setattr(official, "_LIBRARIES", {"no_such_module": "a-package", "torch": "torch"})
+    assert run_command(benchmark.main, ["animate", *TINY, "--peer", str(checkout)]) == 2
+    assert capsys.readouterr().err == "error: the official code needs a-package; pip install a-package\n"
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
+        (["animate", "--frames", "0"], "--frames is 0; expected 1 or more"),
+        (["animate", "--dtype", "float16"], "invalid choice: 'float16'"),
+        (["animate", "--config", "nowhere.py"], "no config file 'nowhere.py'"),
+        (["animate", "--config.model.image_size=255"], "model.image_size=255"),
+        (["animate", "--peer", "nowhere"], "/nowhere/config/voxceleb1.yaml; --peer expects a checkout"),
+        (["animate", "--config", f"{VOX}:fomm", "--peer", "."], "no counterpart of config vox256-fomm"),
+        (["animate", "--config.animate.adapt_scale=True", "--peer", "."], "leave animate.adapt_scale=False"),
+        (["animate", "--profile", __file__], "is a file; expected a folder"),
+        (["train", "--batch", "0"], "--batch is 0; expected 1 or more"),
+        (["train", "--steps", "0"], "--steps is 0; expected 1 or more"),
+        (["train", "--devices", "9"], "9 devices are asked for and 8 are here"),
+        (["train", "--devices", "3"], "train.batch_size=2 is not divisible by the 3 devices"),
+        (["train", "--config", f"{VOX}:mraa_avd"], "trains the disentangler alone"),
+        (["compile", "--batch", "0"], "--batch is 0; expected 1 or more"),
+        (["compile", "--config", f"{VOX}:mraa_avd"], "trains the disentangler alone"),
         (["grid_sample", "--repeats", "0"], "--repeats is 0; expected 1 or more"),
         ([], "the following arguments are required: SUBJECT"),
         (["sleep"], "argument SUBJECT: invalid choice: 'sleep'"),

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.benchmarks.compile_clock import CompileClock
 from motion_transformer_jax.benchmarks.memory import peak_mib
-from motion_transformer_jax.benchmarks.official import official_peer
+from motion_transformer_jax.benchmarks.official import official_peer, prepare_peer
 from motion_transformer_jax.benchmarks.random_weights import random_variables
 from motion_transformer_jax.benchmarks.speed import Difference, Rate, Side, Speed, measure_in_turn, profiled
 from motion_transformer_jax.benchmarks.timing import time_in_turn
@@ -31,11 +31,7 @@ from motion_transformer_jax.training.config_check import validate_config
 from motion_transformer_jax.training.state import without_discriminator
 
 _FPS = 25
-_STAGES = {
-    "motions": "estimating motions, ms a frame",
-    "frames": "motions and frames, ms a frame",
-    "video": "and reading and writing, ms a frame",
-}
+_MOTIONS, _FRAMES, _FILES = "motions", "motions and frames", "motions, frames and files"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +76,7 @@ def measure_animation(
       UserError: the config's values do not fit together, or the peer cannot be used.
     """
     validate_config(config, need_data=False)
+    prepare_peer(config, peer)
     variables = without_discriminator(random_variables(config))
     with tempfile.TemporaryDirectory() as scratch:
         work = _create_work(config, num_frames, Path(scratch))
@@ -115,10 +112,10 @@ def _measure(
         peers = functools.partial(official, "animate", work.driving, work.folder / "official.mp4", _FPS)
     measured = measure_in_turn(ours, peers, dtype=config.dtype, repeats=repeats)
     stages = {
-        "motions": lambda: list(animator.estimate_motions(frames)),
-        "frames": lambda: list(animator.animate(source, frames)),
+        _MOTIONS: lambda: list(animator.estimate_motions(frames)),
+        _FRAMES: lambda: list(animator.animate(source, frames)),
     }
-    times = time_in_turn(stages, repeats=repeats, warm_up=1) | {"video": measured.ours}
+    times = time_in_turn(stages, repeats=repeats, warm_up=1) | {_FILES: measured.ours}
     device = jax.local_devices()[0]
     return Speed(
         unit="frames",
@@ -130,7 +127,7 @@ def _measure(
         device_kind=device.device_kind,
         ours=Side(Rate.of(measured.ours, work.num_frames), peak_mib([device])),
         compilation=clock.compilation,
-        stages={_STAGES[name]: timing.median / work.num_frames for name, timing in times.items()},
+        stages={name: timing.median / work.num_frames for name, timing in times.items()},
         multiply_adds=animation_multiply_adds(config),
         matrix_product_rate=measured.matrix_product_rate,
         peer=measured.peer and Side(Rate.of(measured.peer, work.num_frames), official("peak_memory_mib")),

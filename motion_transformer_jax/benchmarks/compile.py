@@ -20,7 +20,6 @@ from motion_transformer_jax.benchmarks.random_weights import random_variables
 from motion_transformer_jax.benchmarks.train import Trainer, check_trainable
 from motion_transformer_jax.host_memory import keep_freed_memory
 from motion_transformer_jax.inference.animator import Animator
-from motion_transformer_jax.training.config_check import validate_config
 from motion_transformer_jax.training.state import without_discriminator
 
 
@@ -52,20 +51,20 @@ def measure_starts(config: ConfigDict, *, batch_size: int) -> list[Start]:
     Raises:
       UserError: the config's values do not fit together.
     """
-    validate_config(config, need_data=False)
+    check_trainable(config, batch_size=batch_size)
     starts = []
     for name in _PROGRAMS:
         with tempfile.TemporaryDirectory() as cache:
             for cached in (False, True):
-                compilation, seconds = _in_process(name, config, batch_size, cache)
+                compilation, seconds = _in_process(name, config, cache)
                 starts.append(Start(name, cached, compilation, seconds))
     return starts
 
 
-def _in_process(name: str, config: ConfigDict, batch_size: int, cache: str) -> tuple[Compilation, float]:
+def _in_process(name: str, config: ConfigDict, cache: str) -> tuple[Compilation, float]:
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(sender, name, config, batch_size, cache), daemon=True)
+    process = context.Process(target=_run, args=(sender, name, config, cache), daemon=True)
     process.start()
     sender.close()
     try:
@@ -73,29 +72,28 @@ def _in_process(name: str, config: ConfigDict, batch_size: int, cache: str) -> t
     except EOFError:
         raise RuntimeError(f"the process that starts the {name} failed; its traceback stands above") from None
     finally:
+        process.terminate()  # it may have been interrupted
         process.join()
 
 
-def _run(sender: Connection, name: str, config: ConfigDict, batch_size: int, cache: str) -> None:
+def _run(sender: Connection, name: str, config: ConfigDict, cache: str) -> None:
     keep_freed_memory()  # as the commands do
     jax.config.update("jax_compilation_cache_dir", cache)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    call = _PROGRAMS[name](config, batch_size)
+    call = _PROGRAMS[name](config)
     clock, start = CompileClock(), time.perf_counter()
     with clock.timed():
         call()
     sender.send((clock.compilation, time.perf_counter() - start))
 
 
-def _animation(config: ConfigDict, batch_size: int) -> Callable[[], object]:
-    del batch_size
+def _animation(config: ConfigDict) -> Callable[[], object]:
     animator = Animator(config, without_discriminator(random_variables(config)))
     frame = np.zeros((config.model.image_size, config.model.image_size, 3), np.uint8)
     return lambda: list(animator.animate(frame, [frame] * animator.batch_size))
 
 
-def _training_step(config: ConfigDict, batch_size: int) -> Callable[[], object]:
-    check_trainable(config, batch_size=batch_size)
+def _training_step(config: ConfigDict) -> Callable[[], object]:
     trainer = Trainer(config, 1)
     return lambda: trainer.run(1)
 

@@ -30,6 +30,35 @@ _CONFIGURATIONS = {
 _LIBRARIES = {"torch": "torch", "einops": "einops", "imageio": "imageio"}  # module -> package
 
 
+def prepare_peer(config: ConfigDict, checkout: Path | None) -> None:
+    """Looks whether there can be a peer; to be called before JAX uses a device.
+
+    Args:
+      config, checkout: as for `official_peer`.
+
+    Raises:
+      UserError: there is no official counterpart of the config, no checkout, or a library is missing.
+    """
+    if checkout is None:
+        return
+    # Otherwise JAX takes most of a GPU's memory at once, and little is left for a peer beside it.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    if config.name not in _CONFIGURATIONS or config.model.estimator != "motion_transformer":
+        raise UserError(
+            f"the official code has no counterpart of config {config.name}; "
+            f"expected the motion transformer of {', '.join(_CONFIGURATIONS)} without variants, or no --peer"
+        )
+    if config.animate.adapt_scale or config.loss.adversarial > 0:
+        raise UserError("with --peer leave animate.adapt_scale=False and loss.adversarial=0, as the official code has")
+    if not _configuration(config, checkout).is_file():
+        raise UserError(
+            f"no file {_configuration(config, checkout)}; --peer expects a checkout of https://github.com/JialeTao/MTIA"
+        )
+    missing = [package for module, package in _LIBRARIES.items() if find_spec(module) is None]
+    if missing:
+        raise UserError(f"the official code needs {', '.join(missing)}; pip install {' '.join(missing)}")
+
+
 @contextlib.contextmanager
 def official_peer(
     config: ConfigDict, checkout: Path | None, variables: dict, inputs: Mapping[str, np.ndarray]
@@ -47,14 +76,12 @@ def official_peer(
       that waits for the result.
 
     Raises:
-      UserError: there is no official counterpart of the config, no checkout, or a library is missing.
+      UserError: its networks do not take these weights.
     """
     if checkout is None:
         yield None
         return
-    configuration = _check(config, checkout)
-    # Otherwise JAX takes most of a GPU's memory at once, and nothing is left for a peer beside it.
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    configuration = _configuration(config, checkout)
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "weights.npz"
         _save_weights(weights, config, variables)
@@ -63,22 +90,8 @@ def official_peer(
             yield call
 
 
-def _check(config: ConfigDict, checkout: Path) -> Path:
-    """The path of the official configuration."""
-    if config.name not in _CONFIGURATIONS or config.model.estimator != "motion_transformer":
-        raise UserError(
-            f"the official code has no counterpart of config {config.name}; "
-            f"expected the motion transformer of {', '.join(_CONFIGURATIONS)} without variants, or no --peer"
-        )
-    if config.animate.adapt_scale or config.loss.adversarial > 0:
-        raise UserError("with --peer leave animate.adapt_scale=False and loss.adversarial=0, as the official code has")
-    path = checkout / "config" / _CONFIGURATIONS[config.name]
-    if not path.is_file():
-        raise UserError(f"no file {path}; --peer expects a checkout of https://github.com/JialeTao/MTIA")
-    missing = [package for module, package in _LIBRARIES.items() if find_spec(module) is None]
-    if missing:
-        raise UserError(f"the official code needs {', '.join(missing)}; pip install {' '.join(missing)}")
-    return path.resolve()
+def _configuration(config: ConfigDict, checkout: Path) -> Path:
+    return checkout.resolve() / "config" / _CONFIGURATIONS[config.name]
 
 
 def _save_weights(path: Path, config: ConfigDict, variables: dict) -> None:
@@ -112,5 +125,6 @@ def _process(setup: Setup) -> Iterator[Callable[..., Any]]:
         receive()  # ready
         yield call
     finally:
-        ours.close()  # tells it to end
+        ours.close()
+        process.terminate()  # it may be in the middle of a stretch
         process.join()

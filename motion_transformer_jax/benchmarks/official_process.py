@@ -54,9 +54,11 @@ def serve(connection: Connection, setup: Setup) -> None:
 
     Answers are (True, result), or (False, message) for a mistake of the user's.
     """
+    ends = (EOFError, BrokenPipeError, KeyboardInterrupt)
     # It prints its configuration; what a command prints is for the command to say.
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), contextlib.suppress(EOFError):
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), contextlib.suppress(*ends):
         warnings.simplefilter("ignore")
+        sys.dont_write_bytecode = True  # the checkout stays as it is
         try:
             peer = (TrainingPeer if "driving" in setup.inputs else AnimationPeer)(setup)
         except UserError as error:

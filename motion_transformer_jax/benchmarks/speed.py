@@ -64,11 +64,12 @@ class Speed:
       config: its name.
       image_size: pixels along a side.
       batch_size: units in a batch.
-      dtype: of convolutions and matrix products; the peer's are float32.
+      dtype: of our convolutions and matrix products; the peer's are float32. Each side has its library's default
+        precision, which on some GPUs is lower within products.
       num_devices, device_kind: what ours ran on.
       ours: our side.
       compilation: seconds of making our programs, which the rates leave out.
-      stages: seconds by name.
+      stages: seconds of a frame by how much is done for it, or of a step.
       multiply_adds: of one unit: what the algorithm asks for, whichever way its convolutions are computed. Of layers
         and attention; resizing left out.
       matrix_product_rate: multiply-adds a second of a large matrix product on one device, between the repeats.

@@ -54,7 +54,7 @@ def speed_table(speed: "Speed", title: str) -> str:
     rows = [["", f"{speed.unit}/s", "lowest to highest", f"ms per {per}", "peak MiB"], _side("ours", speed.ours)]
     if speed.peer:
         rows.append(_side("official code", speed.peer))
-    facts = [[name, f"{1e3 * seconds:.1f} ms"] for name, seconds in speed.stages.items()]
+    facts = [[f"{name}, each", f"{1e3 * seconds:.1f} ms"] for name, seconds in speed.stages.items()]
     if speed.peer:
         facts.insert(0, ["times faster than the official code", f"{speed.ratio:.2f}"])
     if speed.difference:

@@ -1,7 +1,7 @@
 """Speed of the training step with all of the config's losses, alone or beside the official code.
 
-The batch lies on the devices and the weights are random, those of the VGG19 too. Ours augments within the step, which
-the official code leaves to its loader and is not timed for; its losses are read after every step, as its logger does.
+The batch lies on the devices and the weights are random, those of the VGG19 too. Our step augments, which the official
+code leaves to its loader, and that is not timed. The official step ends with its losses on the host, for its logger.
 """
 
 import functools
@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.benchmarks.compile_clock import CompileClock
 from motion_transformer_jax.benchmarks.memory import peak_mib
-from motion_transformer_jax.benchmarks.official import official_peer
+from motion_transformer_jax.benchmarks.official import official_peer, prepare_peer
 from motion_transformer_jax.benchmarks.random_weights import random_variables
 from motion_transformer_jax.benchmarks.speed import Rate, Side, Speed, measure_in_turn, profiled
 from motion_transformer_jax.data.puppets import PuppetVideos
@@ -29,8 +29,6 @@ from motion_transformer_jax.training.optimizer import create_configured_optimize
 from motion_transformer_jax.training.parallel import create_mesh, replicate, shard_batch
 from motion_transformer_jax.training.state import TrainState, with_fresh_average
 from motion_transformer_jax.training.step import create_train_step, used_tap_weights
-
-_STEP = "a step"
 
 
 class Trainer:
@@ -105,6 +103,7 @@ def measure_training(
     Raises:
       UserError: the config's values do not fit together, there are fewer devices, or the peer cannot be used.
     """
+    prepare_peer(config, peer)
     check_trainable(config, batch_size=batch_size, num_devices=num_devices)
     steps = steps or (1 if jax.default_backend() == "cpu" else 10)
     trainer = Trainer(config, num_devices)
@@ -114,7 +113,7 @@ def measure_training(
 
 def check_trainable(config: ConfigDict, *, batch_size: int, num_devices: int = 1) -> None:
     """Sets the batch size and the VGG's random weights, and raises a UserError where that cannot be trained."""
-    if num_devices > jax.device_count():
+    if num_devices > 1 and num_devices > jax.device_count():  # asked only where needed: that takes the devices
         raise UserError(f"{num_devices} devices are asked for and {jax.device_count()} are here; ask for fewer")
     if config.train.objective != "reconstruction":
         raise UserError(
@@ -155,7 +154,7 @@ def _measure(
         device_kind=devices[0].device_kind,
         ours=Side(Rate.of(measured.ours, pairs), peak_mib(devices)),
         compilation=clock.compilation,
-        stages={_STEP: measured.ours.median / steps},
+        stages={"step": measured.ours.median / steps},
         multiply_adds=trainer.multiply_adds(),
         matrix_product_rate=measured.matrix_product_rate,
         peer=measured.peer and Side(Rate.of(measured.peer, pairs), official("peak_memory_mib")),

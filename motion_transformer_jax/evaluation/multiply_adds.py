@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+from jax.interpreters.partial_eval import dce_jaxpr
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def count_multiply_adds(function: Callable, variables: Any, *inputs: Any) -> Mul
     """Multiply-adds of `function(variables, *inputs)`.
 
     A scan counts its body as often as it runs, a `cond` its costliest branch, a `shard_map` one of its devices.
+    Products that no result hangs on, such as gradients that nobody asks for, are not counted.
 
     Args:
       function: what is traced.
@@ -70,6 +72,7 @@ def count_multiply_adds(function: Callable, variables: Any, *inputs: Any) -> Mul
       ValueError: there are products where the trace does not tell how often they run, as in a `while_loop`.
     """
     jaxpr = jax.make_jaxpr(function)(variables, *inputs).jaxpr
+    jaxpr, _ = dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars), instantiate=True)
     learned = len(jax.tree.leaves(variables))
     origins = [_Origin.VARIABLES] * learned + [_Origin.INPUTS] * (len(jaxpr.invars) - learned)
     return _count(jaxpr, origins)[0]

@@ -163,6 +163,20 @@ def test_cond_counts_the_costliest_branch():
     assert layers(function, shape(3, 3), shape(5, 3)) == 2 * 5 * 9
 
 
+def test_products_without_effect_are_not_counted():
+    @jax.custom_vjp
+    def product(w, x):
+        return x @ w
+
+    product.defvjp(lambda w, x: (x @ w, (w, x)), lambda saved, g: (saved[1].T @ g, g @ saved[0].T))
+
+    def input_gradient(w, x):
+        return jax.grad(lambda x: jnp.sum(product(w, x) ** 2))(x)
+
+    assert layers(lambda w, x: (x @ w, x @ w)[0], shape(3, 4), shape(5, 3)) == 60
+    assert layers(input_gradient, shape(3, 4), shape(5, 3)) == 2 * 60, "without the kernel's gradient"
+
+
 def test_loops_of_unknown_length():
     def products(w, x):
         return lax.while_loop(lambda x: x[0, 0] > 0, lambda x: x @ w, x)
