@@ -42,7 +42,7 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[..., C] to the same shape and type."""
+        """[B, ..., C] to the same shape and type; raises ValueError where num_batches does not divide B."""
         features = (x.shape[-1],)
         scale = self.param("scale", nn.initializers.ones, features)
         bias = self.param("bias", nn.initializers.zeros, features)
@@ -52,6 +52,8 @@ class BatchNorm(nn.Module):
         if not self.train:
             factor = jax.lax.rsqrt(running_var.value + self.epsilon) * scale
             return (wide * factor + (bias - running_mean.value * factor)).astype(x.dtype)
+        if len(x) % self.num_batches:
+            raise ValueError(f"{len(x)} images are not {self.num_batches} batches of one size")
         batches = wide.reshape(self.num_batches, -1, *x.shape[1:])
         normalized, mean, var = jax.vmap(
             lambda batch: batch_normalize(batch, scale, bias, self.epsilon, self.axis_name)

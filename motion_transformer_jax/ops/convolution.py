@@ -1,8 +1,8 @@
 """Convolutions, each by the algorithm that is fastest for its shape where it runs: the one place that chooses.
 
 Accelerators have libraries that choose for themselves, and take XLA's convolution and its gradients. On CPUs, where
-the number of multiplications is the limit, 3×3 convolutions of many channels go by Winograd's algorithm and those to
-few channels by planes (below). All give the same numbers but for rounding.
+the number of multiplications is the limit, large 3×3 convolutions of many channels go by Winograd's algorithm, and
+those to few channels or of few pixels by one matrix product. All give the same numbers but for rounding.
 """
 
 import functools
@@ -22,11 +22,10 @@ from motion_transformer_jax.ops.winograd import (
 )
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
-# Measured on AVX-512 cores. Below, transforms cost more than multiplications are saved.
-_WINOGRAD_CHANNELS = 64
-_WINOGRAD_PIXELS = 32 * 32
-_WINOGRAD_NUMBERS = 32 * 32 * 128  # pixels times channels
-_WINOGRAD_GRADIENT_CHANNELS = 32  # of a kernel's gradient
+# Measured on AVX-512 cores. Below, transforms cost more than multiplications are saved, or save too little for the time
+# that it takes to compile them. Numbers are pixels of an image times channels.
+_WINOGRAD_CHANNELS, _WINOGRAD_NUMBERS = 64, 32 * 32 * 512
+_WINOGRAD_GRADIENT_CHANNELS, _WINOGRAD_GRADIENT_NUMBERS = 32, 64 * 64 * 32  # for a kernel's gradient
 _FEW_CHANNELS = 16
 _FEW_PIXELS = 8 * 8
 
@@ -129,7 +128,8 @@ def _gradients_on_cpu(x: jax.Array, kernel: jax.Array, gradient: jax.Array, *, s
 
 def _kernel_gradient(x: jax.Array, kernel: jax.Array, gradient: jax.Array, padding: int) -> jax.Array:
     """Of a convolution that keeps the size."""
-    if _allows_winograd(x, kernel, 1, padding) and min(kernel.shape[2:]) >= _WINOGRAD_GRADIENT_CHANNELS:
+    limits = {"channels": _WINOGRAD_GRADIENT_CHANNELS, "numbers": _WINOGRAD_GRADIENT_NUMBERS}
+    if _allows_winograd(x, kernel, 1, padding) and _is_large(x, kernel, **limits):
         return winograd_kernel_gradient(SAME, x, gradient)
     if _has_few_outputs(kernel, 1, padding):
         return _few_channels_kernel_gradient(x, gradient, kernel.shape[0])
@@ -156,15 +156,20 @@ def _upsampled_gradients_on_cpu(x: jax.Array, kernel: jax.Array, gradient: jax.A
 
 
 def _suits_winograd(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> bool:
-    pixels, channels = x.shape[1] * x.shape[2], min(kernel.shape[2:])
-    pays = channels >= _WINOGRAD_CHANNELS and pixels >= max(_WINOGRAD_PIXELS, _WINOGRAD_NUMBERS // channels)
-    return pays and _allows_winograd(x, kernel, stride, padding)
+    return _allows_winograd(x, kernel, stride, padding) and _is_large(
+        x, kernel, channels=_WINOGRAD_CHANNELS, numbers=_WINOGRAD_NUMBERS
+    )
 
 
 def _allows_winograd(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> bool:
     is_plain = kernel.shape[:2] == (3, 3) and stride == padding == 1
     divides = all(size % SAME.tile == 0 for size in x.shape[1:3])
     return is_plain and divides and jnp.finfo(x.dtype).bits >= 32
+
+
+def _is_large(x: jax.Array, kernel: jax.Array, *, channels: int, numbers: int) -> bool:
+    fewest = min(kernel.shape[2:])
+    return fewest >= channels and x.shape[1] * x.shape[2] * fewest >= numbers
 
 
 def _has_few_outputs(kernel: jax.Array, stride: int, padding: int) -> bool:

@@ -185,3 +185,8 @@ def test_hourglass_ends_with_its_input():
     output, _ = Hourglass(4, 16, 3, Layers()).init_with_output(jax.random.key(1), x)
     assert output.shape == (1, 16, 16, 7)
     np.testing.assert_array_equal(output[..., 4:], x)
+
+
+def test_batches_of_different_sizes_are_refused():
+    with pytest.raises(ValueError, match="4 images are not 3 batches of one size"):
+        BatchNorm(train=True, num_batches=3).init(jax.random.key(0), jnp.zeros((4, 2, 2, 1)))

@@ -17,7 +17,8 @@ TOLERANCES = {"float64": 1e-10, "float32": 1e-4}  # of the largest number
 
 # Image, kernel, stride and padding that each algorithm takes on CPU.
 CASES = {
-    "winograd": ((1, 32, 64, 64), (3, 3, 64, 64), 1, 1),
+    "winograd": ((1, 64, 128, 64), (3, 3, 64, 64), 1, 1),
+    "winograd for the kernel's gradient": ((1, 64, 64, 32), (3, 3, 32, 36), 1, 1),
     "few outputs": ((2, 9, 12, 20), (7, 7, 20, 3), 1, 3),
     "few outputs, 3x3": ((1, 12, 10, 17), (3, 3, 17, 16), 1, 1),
     "few inputs": ((1, 12, 10, 3), (7, 7, 3, 20), 1, 3),
@@ -28,7 +29,7 @@ CASES = {
     "strided, padded little": ((1, 11, 14, 3), (7, 7, 3, 4), 2, 2),
     "1x1": ((2, 9, 10, 20), (1, 1, 20, 5), 1, 0),
     "1x1, strided": ((2, 9, 10, 20), (1, 1, 20, 5), 2, 0),
-    "odd size": ((1, 33, 64, 64), (3, 3, 64, 64), 1, 1),
+    "odd size": ((1, 65, 64, 32), (3, 3, 32, 32), 1, 1),
 }
 UPSAMPLED_CASES = {
     "winograd": ((2, 3, 5, 64), (3, 3, 64, 65)),
@@ -201,15 +202,15 @@ PRODUCT, XLA = (0, 1), (1, 0)
     ("image", "kernel", "stride", "padding", "expected"),
     [
         (*CASES["winograd"], WINOGRAD),
-        ((1, 32, 32, 128), (3, 3, 128, 256), 1, 1, WINOGRAD),
-        ((1, 28, 32, 512), (3, 3, 512, 512), 1, 1, XLA),  # too few pixels
-        ((1, 32, 32, 64), (3, 3, 64, 512), 1, 1, XLA),  # for so few channels
-        ((1, 64, 64, 63), (3, 3, 63, 512), 1, 1, XLA),  # too few channels
-        ((1, 64, 64, 512), (3, 3, 512, 63), 1, 1, XLA),
-        ((1, 64, 66, 64), (3, 3, 64, 64), 1, 1, XLA),  # not whole tiles
-        ((1, 64, 64, 64), (3, 3, 64, 64), 2, 1, XLA),
-        ((1, 64, 64, 64), (3, 3, 64, 64), 1, 0, XLA),
-        ((1, 64, 64, 64), (5, 5, 64, 64), 1, 2, XLA),
+        ((1, 32, 32, 512), (3, 3, 512, 1024), 1, 1, WINOGRAD),
+        ((1, 28, 32, 512), (3, 3, 512, 512), 1, 1, XLA),  # too few pixels for so few channels
+        ((1, 64, 64, 64), (3, 3, 64, 512), 1, 1, XLA),
+        ((1, 128, 128, 63), (3, 3, 63, 512), 1, 1, XLA),  # too few channels
+        ((1, 128, 128, 512), (3, 3, 512, 63), 1, 1, XLA),
+        ((1, 128, 130, 64), (3, 3, 64, 64), 1, 1, XLA),  # not whole tiles
+        ((1, 128, 128, 64), (3, 3, 64, 64), 2, 1, XLA),
+        ((1, 128, 128, 64), (3, 3, 64, 64), 1, 0, XLA),
+        ((1, 128, 128, 64), (5, 5, 64, 64), 1, 2, XLA),
         (*CASES["few outputs"], PRODUCT),
         ((1, 64, 64, 17), (3, 3, 17, 16), 1, 1, PRODUCT),
         ((1, 64, 64, 17), (3, 3, 17, 17), 1, 1, XLA),  # not few
@@ -237,10 +238,12 @@ def test_the_choice_for_gradients_on_cpu():
         return operations(function, image, kernel, platform="cpu", **options)
 
     assert choice("winograd") == (0, 2 * WINOGRAD[1])
+    assert choice("winograd for the kernel's gradient") == (1, SAME.patch**2 + 1)
+    assert choice("odd size") == (2, 0)
     assert choice("few outputs") == (1, 1)  # the input's gradient is a convolution to many channels
     assert choice("few inputs") == (1, 1)
     assert choice("few pixels") == (0, 2)
-    assert choice("strided") == (2, 0)
+    assert choice("strided") == (0, 2)
 
 
 def test_the_choice_for_upsampled():
