@@ -231,5 +231,7 @@ def _train() -> ConfigDict:
             validation_pairs=64,
             checkpoint_every_steps=1000,
             keep_last=3,  # checkpoints kept beside the best one
+            rematerialize=False,  # compute estimator and generator anew for the gradient: less memory, more time; XLA's
+            # CPU backend merges the two computations again
         )
     )

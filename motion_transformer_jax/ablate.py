@@ -6,6 +6,7 @@ python -m motion_transformer_jax.ablate --config configs/taichi256.py --out abla
 import sys
 
 from motion_transformer_jax.cli import Parser, parse_config, run_command
+from motion_transformer_jax.compilation_cache import keep_compiled_programs
 from motion_transformer_jax.evaluate import add_evaluation_options, evaluation_options
 
 BASE = "base"
@@ -13,6 +14,7 @@ BASE = "base"
 
 def main(argv: list[str]) -> None:
     """Parse the arguments, train and evaluate what is missing, and print the tables."""
+    keep_compiled_programs()
     parser = Parser(
         "ablate",
         description="Train and evaluate variants of an experiment under one budget, and write the poster's tables: "

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 from motion_transformer_jax.cli import Parser, run_command
+from motion_transformer_jax.compilation_cache import keep_compiled_programs
 
 
 def main(argv: list[str]) -> int | None:
     """Parse the arguments, animate, and print what was done."""
+    keep_compiled_programs()
     arguments = vars(_create_parser().parse_args(argv))
 
     from motion_transformer_jax.inference.animated_video import animate_video  # slow to import, not needed for --help

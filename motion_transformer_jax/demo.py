@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.atomic import atomic_path
 from motion_transformer_jax.cli import Parser, parse_config, run_command
+from motion_transformer_jax.compilation_cache import keep_compiled_programs
 from motion_transformer_jax.configs import demo as demo_config
 from motion_transformer_jax.data.corpus import identity
 from motion_transformer_jax.data.image import resize_image
@@ -41,6 +42,7 @@ EVALUATION_BATCH = 16
 
 def main(argv: list[str]) -> None:
     """Parse the arguments, train, evaluate and animate."""
+    keep_compiled_programs()
     parser = Parser("demo", description="Train a small model on procedural puppets and animate a held-out one.")
     parser.add_argument("--out", default="out/demo", metavar="DIR", help="where everything is written")
     parser.add_argument("--variant", default="", help="variant of configs/demo.py, such as debug")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from motion_transformer_jax.cli import Parser, checkpoint_step, run_command
+from motion_transformer_jax.compilation_cache import keep_compiled_programs
 
 if TYPE_CHECKING:
     from motion_transformer_jax.evaluation.checkpoints import Request
@@ -21,6 +22,7 @@ DETECTORS = ("auto", "faces", "bodies", "puppets", "none")
 
 def main(argv: list[str]) -> None:
     """Parse the arguments and evaluate models, make a preference study, tally its answers, or compare pickles."""
+    keep_compiled_programs()
     if argv[:1] == ["pickles"]:
         _compare_pickles(argv[1:])
     elif argv[:2] == ["study", "tally"]:

@@ -6,10 +6,12 @@ The same command goes on where a run in that folder stopped.
 import sys
 
 from motion_transformer_jax.cli import Parser, parse_config, run_command
+from motion_transformer_jax.compilation_cache import keep_compiled_programs
 
 
 def main(argv: list[str]) -> None:
     """Parse the arguments and train."""
+    keep_compiled_programs()
     parser = Parser("train", description="Train a model; the same command goes on where the run stopped.")
     parser.add_argument(
         "--config", required=True, metavar="FILE[:VARIANT,...]", help="such as configs/taichi256.py:stem"

@@ -24,7 +24,8 @@ GOLDEN = Path(__file__).parent / "golden"
 
 # Tracing makes many objects and hardly any garbage: to look for it took a tenth of the time.
 gc.set_threshold(100_000, 20, 50)
-jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parent.parent / ".cache" / "jax"))
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).parent.parent / ".cache" / "jax")  # children's, too
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 

@@ -25,7 +25,7 @@ FLOORS = {
     "evaluation": 4,
     "benchmarks": 4,
 }
-GROUND = {"errors", "atomic", "configs", "host_memory"}  # may be imported from anywhere
+GROUND = {"errors", "atomic", "compilation_cache", "configs", "host_memory"}  # may be imported from anywhere
 COMMAND_FLOOR = 5
 FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 

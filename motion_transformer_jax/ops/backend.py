@@ -26,8 +26,10 @@ def compiler_options() -> dict[str, str | int]:
 def jit_program(function: Callable, **options) -> Callable:
     """`jax.jit(function, **options)` with `compiler_options`; the backend is asked at the first call only.
 
-    The result's attribute `jitted`, a function without arguments, gives the jitted function itself.
+    Within another traced function it is plain `jax.jit`: options belong to the outermost program. The attribute `jitted`
+    of the result, a function without arguments, gives the jitted function itself.
     """
+    plain = jax.jit(function, **options)
 
     @functools.cache
     def jitted() -> Callable:
@@ -35,7 +37,8 @@ def jit_program(function: Callable, **options) -> Callable:
 
     @functools.wraps(function)
     def program(*args, **kwargs):
-        return jitted()(*args, **kwargs)
+        is_traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((args, kwargs)))
+        return (plain if is_traced else jitted())(*args, **kwargs)
 
     program.jitted = jitted
     return program

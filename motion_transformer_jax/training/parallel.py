@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from motion_transformer_jax.ops.backend import compiler_options
+from motion_transformer_jax.ops.backend import jit_program
 
 DATA_AXIS = "data"
 
@@ -35,7 +35,7 @@ def map_over_data(step: Callable, mesh: Mesh) -> Callable:
         function = jax.shard_map(step, mesh=mesh, in_specs=specs, out_specs=P(), check_vma=False)
         return function(state, batch, *constants)
 
-    return jax.jit(mapped, donate_argnums=0, compiler_options=compiler_options())
+    return jit_program(mapped, donate_argnums=0)
 
 
 def replicate(tree, mesh: Mesh):

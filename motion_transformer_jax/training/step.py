@@ -5,6 +5,7 @@ driving frame, each with its own batch statistics; the frame is generated; all l
 update of every part. A discriminator has a gradient of its own, of the same frames.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -90,12 +91,12 @@ def compute_losses(
         transform: the equivariance warp.
     """
     frames = jnp.stack([source, driving, warp_image(transform, driving, align_corners=config.model.align_corners)])
-    (source_motion, driving_motion, warped_motion), stats = estimate_frames(model, variables, frames)
-    generation, updated = model.apply(
-        {"params": variables["params"], "batch_stats": stats},
-        *(source, driving, source_motion, driving_motion),
-        method="render",
-        mutable=["batch_stats"],
+    recomputed = jax.checkpoint if config.train.rematerialize else lambda function: function
+    estimate = recomputed(functools.partial(estimate_frames, model))
+    (source_motion, driving_motion, warped_motion), stats = estimate(variables, frames)
+    render = recomputed(functools.partial(model.apply, method="render", mutable=["batch_stats"]))
+    generation, updated = render(
+        {"params": variables["params"], "batch_stats": stats}, source, driving, source_motion, driving_motion
     )
     stats = {**stats, **updated["batch_stats"]}
     terms = {

@@ -33,3 +33,11 @@ def test_no_options_elsewhere(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert not backend.on_cpu()
     assert backend.compiler_options() == {}
+
+
+def test_programs_are_compiled_once_and_may_be_part_of_others():
+    double = backend.jit_program(lambda x, times: x * times, static_argnames="times")
+    assert double(jnp.ones(3), times=2).tolist() == double(jnp.zeros(3) + 1, times=2).tolist() == [2.0] * 3
+    assert double.jitted()._cache_size() == 1
+    assert jax.jit(lambda x: double(x, times=2) + 1)(jnp.ones(3)).tolist() == [3.0] * 3
+    assert jax.eval_shape(lambda x: double(x, times=2), jnp.ones(3)).shape == (3,)

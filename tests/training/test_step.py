@@ -266,6 +266,28 @@ def test_frames_at_once_leave_the_statistics_of_frames_in_turn():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), at_once, in_turn["batch_stats"])
 
 
+def test_rematerialized_gradients_are_the_same():
+    config = vox256.get_config("debug")
+    config.loss.perceptual = (1.0,)
+    model = create_animation_model(config, train=True, estimated_batches=3)
+    variables, vgg_params = random_variables(config), random_vgg19(0, num_taps=1)
+    size = config.model.image_size
+    source, driving = jax.random.uniform(jax.random.key(0), (2, 1, size, size, 3))
+    transform = ThinPlate(jnp.eye(2, 3)[None], jnp.zeros((1, config.loss.warp_points**2)))
+
+    def gradients(params: dict) -> dict:
+        return compute_gradients(
+            config, model, params, variables["batch_stats"], vgg_params, source, driving, transform
+        )[0]
+
+    found, recomputed = [], []
+    for config.train.rematerialize in (False, True):
+        recomputed.append(str(jax.make_jaxpr(gradients)(variables["params"])).count("checkpoint"))
+        found.append(jax.jit(gradients)(variables["params"]))
+    assert recomputed[0] == 0 < recomputed[1]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4 * max(1, np.abs(a).max())), *found)
+
+
 def test_warps_depend_on_the_example_and_the_step_alone():
     config = vox256.get_config("debug")
 
