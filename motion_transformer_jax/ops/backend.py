@@ -26,8 +26,8 @@ def compiler_options() -> dict[str, str | int]:
 def jit_program(function: Callable, **options) -> Callable:
     """`jax.jit(function, **options)` with `compiler_options`; the backend is asked at the first call only.
 
-    Within another traced function it is plain `jax.jit`: options belong to the outermost program. The attribute `jitted`
-    of the result, a function without arguments, gives the jitted function itself.
+    Within another traced function it is plain `jax.jit`: options belong to the outermost program. The attribute
+    `jitted`, a function without arguments, gives the jitted function itself.
     """
     plain = jax.jit(function, **options)
 
