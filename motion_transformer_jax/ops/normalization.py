@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from motion_transformer_jax.ops.collectives import mean_over_devices
 from motion_transformer_jax.ops.reduction import sum_pixels
 
 
@@ -41,7 +42,7 @@ def _backward(epsilon: float, axis_name: str | None, saved: tuple, gradients: tu
     normalized = (x - mean) * deviation
     count = x.size // x.shape[-1]
     bias_gradient, scale_gradient = sum_pixels(gradient), sum_pixels(gradient * normalized)
-    shift, slope = (_over_devices(total / count, axis_name) for total in (bias_gradient, scale_gradient))
+    shift, slope = (mean_over_devices(total / count, axis_name) for total in (bias_gradient, scale_gradient))
     return deviation * scale * (gradient - shift - normalized * slope), scale_gradient, bias_gradient
 
 
@@ -49,8 +50,4 @@ batch_normalize.defvjp(_normalize, _backward)
 
 
 def _mean(x: jax.Array, axis_name: str | None) -> jax.Array:
-    return _over_devices(sum_pixels(x) / (x.size // x.shape[-1]), axis_name)
-
-
-def _over_devices(x: jax.Array, axis_name: str | None) -> jax.Array:
-    return x if axis_name is None else jax.lax.pmean(x, axis_name)
+    return mean_over_devices(sum_pixels(x) / (x.size // x.shape[-1]), axis_name)

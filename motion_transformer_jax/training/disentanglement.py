@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.models.animation_model import AnimationModel, Generation, create_animation_model
 from motion_transformer_jax.models.motion import Motion
+from motion_transformer_jax.ops.collectives import mean_over_devices
 from motion_transformer_jax.ops.color import to_float
 from motion_transformer_jax.training import losses
 from motion_transformer_jax.training.frames import Batch, augmented_frames
@@ -87,8 +88,8 @@ def create_disentanglement_step(
 
         differentiate = jax.value_and_grad(loss, has_aux=True)
         (total, (terms, batch_stats)), gradients = differentiate(state.params[DISENTANGLER])
-        gradients = jax.lax.pmean(gradients, DATA_AXIS)
-        metrics = jax.lax.pmean({"total": total, **terms}, DATA_AXIS)
+        gradients = mean_over_devices(gradients, DATA_AXIS)
+        metrics = mean_over_devices({"total": total, **terms}, DATA_AXIS)
         metrics["gradient_norm/disentangler"] = optax.tree.norm(gradients)
         return _update(config, optimizer, state, gradients, batch_stats), metrics
 

@@ -22,6 +22,7 @@ from motion_transformer_jax.models.motion import Motion
 from motion_transformer_jax.models.vgg import VGG19
 from motion_transformer_jax.ops import affine
 from motion_transformer_jax.ops.backend import jit_program
+from motion_transformer_jax.ops.collectives import mean_over_devices
 from motion_transformer_jax.ops.color import to_float
 from motion_transformer_jax.ops.resize import antialias_downsample
 from motion_transformer_jax.ops.thin_plate import ThinPlate, sample_thin_plate, warp_image, warp_jacobian, warp_points
@@ -234,8 +235,8 @@ def create_train_step(
         gradients, batch_stats, terms = compute_gradients(
             config, model, state.params, state.batch_stats, vgg_params, source, driving, transform
         )
-        gradients = jax.lax.pmean(gradients, DATA_AXIS)
-        metrics = jax.lax.pmean(terms, DATA_AXIS)
+        gradients = mean_over_devices(gradients, DATA_AXIS)
+        metrics = mean_over_devices(terms, DATA_AXIS)
         metrics |= {f"gradient_norm/{part}": optax.tree.norm(g) for part, g in gradients.items()}
         return apply_gradients(config, optimizer, state, gradients, batch_stats), metrics
 
