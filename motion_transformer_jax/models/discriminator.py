@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from motion_transformer_jax.models.blocks import CONV_INIT, Layers, block_features
 from motion_transformer_jax.ops.coordinates import gaussian_heatmaps
+from motion_transformer_jax.ops.reduction import average_pool
 from motion_transformer_jax.ops.resize import antialias_downsample
 
 KEYPOINT_VARIANCE = 0.01
@@ -70,7 +71,7 @@ class _PatchDiscriminator(nn.Module):
                 x = nn.InstanceNorm(epsilon=1e-5, use_fast_variance=False, name=f"block_{i}_norm")(x)
             x = nn.leaky_relu(x, 0.2)
             if i < self.num_blocks - 1:
-                x = nn.avg_pool(x, (2, 2), strides=(2, 2))
+                x = average_pool(x)
             features.append(x)
         return features, self._conv(1, 1, name="head")(x)
 
