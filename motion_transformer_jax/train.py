@@ -1,6 +1,7 @@
 """Train a model: `python -m motion_transformer_jax.train --config configs/taichi256.py --workdir runs/taichi256`.
 
-The same command goes on where a run in that folder stopped.
+The same command goes on where a run in that folder stopped. A run of several processes starts it once in each, with
+--distributed, or with --coordinator, --num-processes and --process-id; `launch/` has scripts for it.
 """
 
 import sys
@@ -19,9 +20,21 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--workdir", required=True, metavar="DIR", help="folder of the run: checkpoints, metrics, samples"
     )
+    parser.add_argument(
+        "--distributed", action="store_true", help="join the run's other processes, as the environment tells of them"
+    )
+    parser.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0, to join processes without that")
+    parser.add_argument("--num-processes", type=int, metavar="N", help="of the run")
+    parser.add_argument("--process-id", type=int, metavar="I", help="of this process, from 0")
     parser.epilog = "Any field of the config is set by --config.FIELD=VALUE, such as --config.train.batch_size=32."
     arguments, overrides = parser.parse_known_args(argv)
     config = parse_config(arguments.config, overrides)
+
+    processes = (arguments.coordinator, arguments.num_processes, arguments.process_id)
+    if arguments.distributed or any(value is not None for value in processes):
+        from motion_transformer_jax.training.processes import join_processes
+
+        join_processes(*processes)
 
     from motion_transformer_jax.training.loop import train_and_evaluate  # slow to import, and not needed for --help
 
