@@ -109,6 +109,7 @@ def _transformer() -> ConfigDict:
             position="sine_every_layer",  # "none", "sine", "sine_every_layer" or "learnable"
             image_attends_to_motion=True,  # False: image tokens cannot look at motion tokens
             token_std=0.02,  # spread of the motion tokens at the start; the official one
+            keypoint_std=0.02,  # spread of the keypoint head's kernel at the start; the official one
             imagenet_normalize=False,  # normalise images by ImageNet's mean and deviation first
         )
     )

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from motion_transformer_jax.models.backbone import create_backbone
 from motion_transformer_jax.models.blocks import Layers
 from motion_transformer_jax.models.motion import Motion
-from motion_transformer_jax.models.token_transformer import TOKEN_INIT, TokenTransformer
+from motion_transformer_jax.models.token_transformer import TokenTransformer
 from motion_transformer_jax.ops.color import normalize_imagenet
 
 
@@ -18,6 +18,8 @@ class MotionTransformer(nn.Module):
         backbone: "stem", "hrnet_w32" or "hrnet_w48".
         stem_features: channels of the backbone's stem; 64 in the papers.
         num_keypoints: K; there are K keypoint tokens and K affine tokens.
+        keypoint_std: standard deviation of the keypoint head's kernel at the start of training: how far apart the
+            keypoints begin.
         imagenet_normalize: normalise the image by ImageNet's mean and deviation first.
 
     The other attributes are `TokenTransformer`'s.
@@ -35,6 +37,7 @@ class MotionTransformer(nn.Module):
     position: str
     image_attends_to_motion: bool
     token_std: float
+    keypoint_std: float
     imagenet_normalize: bool
     layers: Layers
 
@@ -46,7 +49,8 @@ class MotionTransformer(nn.Module):
             image = normalize_imagenet(image)
         features = create_backbone(self.backbone, self.stem_features, self.layers, name="backbone")(image)
         tokens = self._transformer()(features)
-        keypoints = 2 * nn.sigmoid(self._head("keypoint", tokens[:, :k], 2, TOKEN_INIT, nn.initializers.zeros)) - 1
+        spread = nn.initializers.normal(self.keypoint_std)
+        keypoints = 2 * nn.sigmoid(self._head("keypoint", tokens[:, :k], 2, spread, nn.initializers.zeros)) - 1
         affine = self._head("affine", tokens[:, k:], 4, nn.initializers.zeros, _identity_bias)
         return Motion(keypoints, affine.reshape(*affine.shape[:-1], 2, 2))
 

@@ -34,6 +34,7 @@ AT_LEAST = {
     "transformer.stem_features": 1,
     "transformer.patch_size": 1,
     "transformer.token_std": 0,
+    "transformer.keypoint_std": 0,
     "transformer.dim": 1,
     "transformer.depth": 1,
     "transformer.heads": 1,
