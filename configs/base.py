@@ -150,6 +150,8 @@ def _loss() -> ConfigDict:
             perceptual=(10.0, 10.0, 10.0, 10.0, 10.0),  # weight of relu1_1 ... relu5_1
             equivariance_keypoints=10.0,
             equivariance_affine=10.0,
+            keypoint_separation=0.0,  # of keypoints from each other; not in the official code, for small models
+            separation_radius=0.1,  # at which two keypoints count 0.6 of two that coincide; the frame is 2 wide
             background_mask=0.0,
             mask_concentration=0.0,
             adversarial=0.0,  # the generator's, against the discriminator; FOMM's adversarial configuration: 1
@@ -232,6 +234,8 @@ def _train() -> ConfigDict:
             validation_pairs=64,
             checkpoint_every_steps=1000,
             keep_last=3,  # checkpoints kept beside the best one
+            max_skipped_steps=20,  # steps skipped in a row, for NaN or infinite values, at which training stops
+            stall_minutes=30.0,  # without a step, after which the process ends with a stack trace; 0: never
             rematerialize=False,  # compute estimator and generator anew for the gradient: less memory, more time; XLA's
             # CPU backend merges the two computations again
         )

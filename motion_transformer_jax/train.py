@@ -4,6 +4,7 @@ The same command goes on where a run in that folder stopped. A run of several pr
 --distributed, or with --coordinator, --num-processes and --process-id; `launch/` has scripts for it.
 """
 
+import contextlib
 import sys
 
 from motion_transformer_jax.cli import Parser, parse_config, run_command
@@ -14,12 +15,8 @@ def main(argv: list[str]) -> None:
     """Parse the arguments and train."""
     keep_compiled_programs()
     parser = Parser("train", description="Train a model; the same command goes on where the run stopped.")
-    parser.add_argument(
-        "--config", required=True, metavar="FILE[:VARIANT,...]", help="such as configs/taichi256.py:stem"
-    )
-    parser.add_argument(
-        "--workdir", required=True, metavar="DIR", help="folder of the run: checkpoints, metrics, samples"
-    )
+    parser.add_argument("--config", metavar="FILE[:VARIANT,...]", help="such as configs/taichi256.py:stem")
+    parser.add_argument("--workdir", metavar="DIR", help="folder of the run: checkpoints, metrics, samples")
     parser.add_argument(
         "--distributed", action="store_true", help="join the run's other processes, as the environment tells of them"
     )
@@ -27,7 +24,18 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--num-processes", type=int, metavar="N", help="of the run")
     parser.add_argument("--process-id", type=int, metavar="I", help="of this process, from 0")
     parser.epilog = "Any field of the config is set by --config.FIELD=VALUE, such as --config.train.batch_size=32."
+    parser.add_argument(
+        "--replay",
+        metavar="DIR",
+        help="take a diverged run's last step again, from its WORKDIR/nonfinite, and print its metrics",
+    )
     arguments, overrides = parser.parse_known_args(argv)
+    if arguments.replay:
+        _replay(arguments.replay)
+        return
+    for option in ("config", "workdir"):
+        if getattr(arguments, option) is None:
+            parser.error(f"--{option} is missing")
     config = parse_config(arguments.config, overrides)
 
     processes = (arguments.coordinator, arguments.num_processes, arguments.process_id)
@@ -37,8 +45,17 @@ def main(argv: list[str]) -> None:
         join_processes(*processes)
 
     from motion_transformer_jax.training.loop import train_and_evaluate  # slow to import, and not needed for --help
+    from motion_transformer_jax.training.progress import RunStopped
 
-    train_and_evaluate(config, arguments.workdir)
+    with contextlib.suppress(RunStopped):  # all is saved: a success, of which WORKDIR/status.json tells more
+        train_and_evaluate(config, arguments.workdir)
+
+
+def _replay(folder: str) -> None:
+    from motion_transformer_jax.training.replay import replay
+
+    for name, value in replay(folder).items():
+        print(f"{name} {value:g}")
 
 
 if __name__ == "__main__":

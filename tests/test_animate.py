@@ -22,7 +22,7 @@ from motion_transformer_jax.data.video_writer import write_video
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.inference import animated_video
 from motion_transformer_jax.inference.animator import Animator
-from motion_transformer_jax.training.checkpoint import CheckpointStore
+from motion_transformer_jax.training.checkpoint_store import CheckpointStore
 from motion_transformer_jax.training.saved_config import save_config
 from motion_transformer_jax.training.state import TrainState
 

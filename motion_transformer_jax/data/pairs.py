@@ -81,7 +81,7 @@ class PairSource(grain.sources.RandomAccessDataSource):
 class PairBatches(Iterator):
     """Batches of pairs, in an order fixed by the seed; read ahead in the background.
 
-    Batch n of all shards together holds the same pairs however many shards there are, and however many workers.
+    Batch n of all shards, one behind the other, is the same however many shards there are, and however many workers.
     """
 
     def __init__(
@@ -120,10 +120,10 @@ class PairBatches(Iterator):
                 f"{num_epochs} epoch(s) of {len(source)} pairs do not fill a batch of {batch_size * count}; "
                 "expected a smaller train.batch_size, or more of data.repeats or train.num_epochs"
             )
-        pairs = grain.MapDataset.range(len(source)).seed(seed)
+        records = grain.MapDataset.range(len(source)).seed(seed)
         if shuffle:
-            pairs = pairs.shuffle()
-        self._pairs = pairs.repeat(num_epochs).map_with_index(functools.partial(_read_pair, source))
+            records = records.shuffle()
+        self._read_pair = functools.partial(_read_pair, source, records.repeat(num_epochs))
         self._num_pairs, self._batch_size, self._shard = num_pairs, batch_size, (index, count)
         self._worker_count, self._transfer = worker_count, transfer
         self._iterator: Iterator | None = None
@@ -163,7 +163,10 @@ class PairBatches(Iterator):
 
     def _open(self) -> grain.DatasetIterator:
         index, count = self._shard
-        dataset = self._pairs[self._position + index : self._num_pairs : count]
+        first = self._position + index * self._batch_size
+        place = functools.partial(_position, first, self._batch_size, self._batch_size * count)
+        dataset = grain.MapDataset.range((self._num_pairs - self._position) // count)
+        dataset = dataset.map(place).map(self._read_pair)
         dataset = dataset.batch(self._batch_size, drop_remainder=True).to_iter_dataset(_READ_OPTIONS)
         if self._worker_count:
             # Grain's workers copy absl's flags, which a notebook or a test has not parsed.
@@ -177,9 +180,15 @@ class PairBatches(Iterator):
         return iter(dataset)
 
 
-def _read_pair(source: PairSource, position: int, record: int) -> dict[str, np.ndarray]:
+def _position(first: int, batch_size: int, global_batch_size: int, index: int) -> int:
+    """Place in the whole stream of a shard's pair `index`, the shard's first one being at `first`."""
+    batch, row = divmod(index, batch_size)
+    return first + batch * global_batch_size + row
+
+
+def _read_pair(source: PairSource, records: grain.MapDataset, position: int) -> dict[str, np.ndarray]:
     epoch = position // len(source)
-    return source[epoch * len(source) + record]
+    return source[epoch * len(source) + records[position]]
 
 
 def validation_pairs(
@@ -205,11 +214,11 @@ def validation_pairs(
     num_batches = -(-num_pairs // (batch_size * count))
     chosen = [order[i % len(order)] for i in range(num_batches * batch_size * count)]
     later = [int(rng.integers(1, videos.num_frames(video))) for video in chosen]
-    mine = list(zip(chosen, later, strict=True))[index::count]
+    pairs = list(zip(chosen, later, strict=True))
     return [
         {
-            "source": np.stack([videos.frame(video, 0) for video, _ in mine[start : start + batch_size]]),
-            "driving": np.stack([videos.frame(video, t) for video, t in mine[start : start + batch_size]]),
+            "source": np.stack([videos.frame(video, 0) for video, _ in pairs[start : start + batch_size]]),
+            "driving": np.stack([videos.frame(video, t) for video, t in pairs[start : start + batch_size]]),
         }
-        for start in range(0, len(mine), batch_size)
+        for start in range(index * batch_size, len(pairs), batch_size * count)
     ]

@@ -35,6 +35,8 @@ AT_LEAST = {
     "transformer.patch_size": 1,
     "transformer.token_std": 0,
     "transformer.keypoint_std": 0,
+    "train.max_skipped_steps": 1,
+    "train.stall_minutes": 0,
     "transformer.dim": 1,
     "transformer.depth": 1,
     "transformer.heads": 1,
@@ -65,6 +67,8 @@ AT_LEAST = {
     "background.num_blocks": 1,
     "loss.equivariance_keypoints": 0,
     "loss.equivariance_affine": 0,
+    "loss.keypoint_separation": 0,
+    "loss.separation_radius": 1e-3,
     "loss.background_mask": 0,
     "loss.mask_concentration": 0,
     "loss.adversarial": 0,
@@ -156,6 +160,8 @@ def _check_systems(config) -> Iterator[str]:
 
 def _check_loss(config) -> Iterator[str]:
     scales, weights = config.loss.scales, config.loss.perceptual
+    if config.loss.keypoint_separation > 0 and config.model.num_keypoints < 2:
+        yield "loss.keypoint_separation needs 2 keypoints"
     if not (are_numbers(scales) and scales and all(is_one_over_whole(scale) for scale in scales)):
         yield f"loss.scales={scales} is not a tuple of numbers that are 1 over a whole number, such as (1, 0.5, 0.25)"
         return

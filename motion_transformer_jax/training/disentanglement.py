@@ -18,6 +18,7 @@ from motion_transformer_jax.models.motion import Motion
 from motion_transformer_jax.ops.collectives import mean_over_devices
 from motion_transformer_jax.ops.color import to_float
 from motion_transformer_jax.training import losses
+from motion_transformer_jax.training.finite import keep_if_finite
 from motion_transformer_jax.training.frames import Batch, augmented_frames
 from motion_transformer_jax.training.parallel import DATA_AXIS, map_over_data
 from motion_transformer_jax.training.randomness import example_keys
@@ -68,8 +69,8 @@ def create_disentanglement_step(
 
     Returns:
         A function of the state (donated) and the global batch {"source", "driving"}, uint8 [B, H, W, 3], to the new
-        state and float32 scalars: "disentangled_keypoints", "disentangled_affine" (weighted), "total", and
-        "gradient_norm/disentangler".
+        state and float32 scalars: "disentangled_keypoints", "disentangled_affine" (weighted), "total",
+        "gradient_norm/disentangler" and `finite.SKIPPED`.
     """
     frozen = create_animation_model(config)
     trained = create_animation_model(config, train=True, axis_name=DATA_AXIS)
@@ -91,7 +92,7 @@ def create_disentanglement_step(
         gradients = mean_over_devices(gradients, DATA_AXIS)
         metrics = mean_over_devices({"total": total, **terms}, DATA_AXIS)
         metrics["gradient_norm/disentangler"] = optax.tree.norm(gradients)
-        return _update(config, optimizer, state, gradients, batch_stats), metrics
+        return keep_if_finite(state, _update(config, optimizer, state, gradients, batch_stats), metrics)
 
     return map_over_data(step, mesh)
 

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 from clu import parameter_overview
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from motion_transformer_jax.atomic import atomic_path
@@ -25,19 +25,24 @@ from motion_transformer_jax.data.video_sources import VideoSource, create_videos
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.vgg import random_vgg19
 from motion_transformer_jax.torch_io.vgg import load_imagenet_vgg19
-from motion_transformer_jax.training.checkpoint import CHECKPOINTS_FOLDER, CheckpointStore, has_checkpoint
+from motion_transformer_jax.training.checkpoint import has_checkpoint
+from motion_transformer_jax.training.checkpoint_files import CHECKPOINTS_FOLDER
+from motion_transformer_jax.training.checkpoint_store import CheckpointStore
 from motion_transformer_jax.training.config_check import validate_config
 from motion_transformer_jax.training.disentanglement import create_disentanglement_step
 from motion_transformer_jax.training.durations import Durations, create_durations
 from motion_transformer_jax.training.initialization import with_initial_weights
 from motion_transformer_jax.training.metrics import MetricWindow, MetricWriter
+from motion_transformer_jax.training.nonfinite import BadStep, NonFiniteGuard, dump_step
 from motion_transformer_jax.training.optimizer import create_configured_optimizer
-from motion_transformer_jax.training.parallel import create_mesh, replicate, shard_batch
+from motion_transformer_jax.training.parallel import abstract, create_mesh, replicate, shard_batch
 from motion_transformer_jax.training.progress import Progress, StopSignals
+from motion_transformer_jax.training.run_status import write_status
 from motion_transformer_jax.training.samples import Validation, save_picture
 from motion_transformer_jax.training.saved_config import check_resumable, config_changes, load_config, save_config
 from motion_transformer_jax.training.state import TrainState, create_train_state
 from motion_transformer_jax.training.step import create_train_step, used_tap_weights
+from motion_transformer_jax.training.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +50,8 @@ logger = logging.getLogger(__name__)
 def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainState:
     """Train a model, or go on where the run in `workdir` stopped, up to the config's number of steps.
 
-    On Ctrl-C and SIGTERM the step is finished and saved.
+    On Ctrl-C and SIGTERM the step is finished and saved, by all processes the same one. A step with NaN or infinite
+    values is skipped.
 
     Args:
       config: an experiment's config.
@@ -55,9 +61,9 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
       The final state.
 
     Raises:
-      UserError: for mistakes in the config, the data, the folder or what an earlier run left there, and when a loss
-        becomes NaN or infinite.
-      KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM, when everything is saved.
+      UserError: for mistakes in the config, the data, the folder or what an earlier run left there, when
+        `train.max_skipped_steps` in a row had NaN or infinite values, and when a checkpoint cannot be written.
+      KeyboardInterrupt, RunStopped: after Ctrl-C or SIGTERM, when everything is saved.
     """
     validate_config(config, device_count=jax.device_count(), is_new=not has_checkpoint(workdir))
     workdir = _make_workdir(workdir)
@@ -66,7 +72,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
     durations = create_durations(config, pairs_per_epoch=data.pairs_per_epoch)
     total_steps, train = durations.total_steps, config.train
     optimizer = create_configured_optimizer(config, milestone_steps=durations.milestone_steps)
-    train_step = _create_step(config, optimizer, mesh)
+    train_step = create_step(config, optimizer, mesh)
     validation = Validation(config, mesh, data.validation)
 
     def is_due(step: int, every: int) -> bool:
@@ -75,21 +81,31 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
     with CheckpointStore(workdir, keep_last=train.keep_last) as store:
         step, state, window = _resume_or_start(config, workdir, store, optimizer, mesh, data)
         _announce(config, workdir, state, mesh, step, durations)
+        report = functools.partial(write_status, workdir, total_steps=total_steps)
+        report("running", step=step)
+        guard = NonFiniteGuard(train.max_skipped_steps)
         with (
             MetricWriter(workdir, step=step) as writer,
             Progress(step=step, total_steps=total_steps, batch_size=train.batch_size) as progress,
             StopSignals() as stop,
+            Watchdog(train.stall_minutes) as watchdog,
             contextlib.closing(data.pairs),
         ):
             stopping = False
             while step < total_steps and not stopping:
                 with jax.transfer_guard("disallow"):  # nothing crosses between host and devices unasked
-                    state, metrics = train_step(state, next(data.pairs))
+                    batch = next(data.pairs)
+                    state, metrics = train_step(state, batch)
                     step += 1
-                    window.add(step, metrics)
+                    window.add(metrics)
                 progress.advance(metrics["total"])
+                watchdog.feed()
+                bad = guard.add(step, batch, metrics) or (guard.finish() if step == total_steps else None)
+                if bad is not None:
+                    report("diverged", step=step)
+                    raise _diverged(workdir, config, state, bad)
                 if is_due(step, train.log_every_steps):
-                    means = window.flush(step)
+                    means = window.flush()
                     speed = progress.show(means)
                     writer.write(step, means | ({"train/pairs_per_second": speed} if speed else {}))
                 measured = {}
@@ -103,13 +119,14 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
                         picture = validation.draw(state)
                         save_picture(workdir, step, picture)
                         writer.write_picture(step, "samples", picture)
-                stopping = stop.received is not None  # looked at once a step: whoever stops has saved
+                stopping = stop.requested(step)  # looked at once a step: whoever stops has saved
                 # The data's position is saved before the next batch is drawn.
                 if is_due(step, train.checkpoint_every_steps) or stopping:
                     with progress.pause():
-                        window.check_finite(step)
                         position = {"pairs": data.pairs.get_state(), "videos": data.fingerprint}
                         store.save(step, state, position | {"window": window.save()}, measured)
+                watchdog.feed()
+    report("finished" if step >= total_steps else "stopped", step=step)
     if stopping:
         _say("stopped and saved at step %d of %d; the same command goes on from here", step, total_steps)
         stop.raise_received()
@@ -117,7 +134,17 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
     return state
 
 
-def _create_step(config: ConfigDict, optimizer: Any, mesh: Mesh) -> Callable:
+def _diverged(workdir: Path, config: ConfigDict, state: TrainState, bad: BadStep) -> UserError:
+    """Dumps the step; returns what to tell."""
+    folder = dump_step(workdir, config, state, bad)
+    return UserError(
+        f"{config.train.max_skipped_steps} steps in a row were not finite and skipped, up to step {bad.step}: "
+        f"{bad.diagnosis()}; lower optimizer.learning_rate_* or use dtype float32 and go on from an earlier checkpoint "
+        f"(motrans train --replay {folder} takes that step again)"
+    )
+
+
+def create_step(config: ConfigDict, optimizer: Any, mesh: Mesh) -> Callable:
     """The update that `train.objective` names."""
     if config.train.objective == "disentanglement":
         return create_disentanglement_step(config, optimizer, mesh)
@@ -213,11 +240,7 @@ def _resume_or_start(
     check_resumable(workdir, saved_config, config)
     for name, (old, new) in config_changes(saved_config, config).items():
         _say("%s is %r from here on; it was %r", name, new, old)
-    sharding = NamedSharding(mesh, PartitionSpec())
-    expected = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-        jax.eval_shape(lambda: create_train_state(config, optimizer)),
-    )
+    expected = abstract(lambda: create_train_state(config, optimizer), mesh)
     step, state, progress = store.restore_latest(expected)
     if progress["videos"] != data.fingerprint:
         raise UserError(
@@ -225,7 +248,7 @@ def _resume_or_start(
         )
     data.pairs.set_state(progress["pairs"])
     _write_config(workdir, config)
-    return step, state, MetricWindow(progress["window"], sharding=sharding)
+    return step, state, MetricWindow(progress["window"], sharding=expected.step.sharding)
 
 
 def _write_config(workdir: Path, config: ConfigDict) -> None:

@@ -90,6 +90,25 @@ def equivariance_affine(
     return jnp.mean(jnp.abs(jnp.eye(2, dtype=product.dtype) - product))
 
 
+def keypoint_separation(keypoints: jax.Array, *, radius: float) -> jax.Array:
+    """Keypoints must keep apart, or all tell of the same place.
+
+    Not in the official code; after the separation of landmarks of Zhang et al. (CVPR 2018, section 3.2).
+
+    Args:
+      keypoints: [B, K, 2], K at least 2.
+      radius: in [-1, 1] units; a pair at this distance counts exp(-1/2), a coincident one 1.
+
+    Returns:
+      Scalar in [0, 1]: mean over the batch and all pairs.
+    """
+    keypoints = _at_least_float32(keypoints)
+    count = keypoints.shape[1]
+    squared = jnp.sum((keypoints[:, :, None] - keypoints[:, None]) ** 2, axis=-1)
+    # A keypoint beside itself counts 1, for each of them.
+    return (jnp.mean(jnp.exp(-squared / (2 * radius**2))) * count - 1) / (count - 1)
+
+
 def background_mask(mask: jax.Array, *, num_keypoints: int, has_background: bool) -> jax.Array:
     """Pull the background's mask to 1 and those of the keypoints to 0.
 

@@ -6,17 +6,17 @@ WORKDIR/tensorboard/        when TensorFlow is installed (extra `tensorboard`)
 
 import importlib.util
 import json
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from clu.metrics import Average
 
 from motion_transformer_jax.atomic import atomic_path
-from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.training.finite import SKIPPED
 
 METRICS_FILE = "metrics.jsonl"
 TENSORBOARD_FOLDER = "tensorboard"
@@ -27,60 +27,45 @@ class MetricWindow:
 
     def __init__(self, saved: dict | None = None, *, sharding: jax.sharding.Sharding | None = None):
         """Start empty, or from what `save()` returned, placed where the metrics to come are."""
-        saved = saved or {"first_step": 0, "averages": {}}
-        self._first_step = saved["first_step"]
         averages = {
             name: Average(total=np.float32(total), count=np.int32(count))
-            for name, (total, count) in saved["averages"].items()
+            for name, (total, count) in (saved or {}).items()
         }
         self._averages = jax.device_put(averages, sharding)
 
-    def add(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
-        """Add the scalars of a finished step."""
-        if self._averages:
-            self._averages = _merge(self._averages, dict(metrics))
-        else:
-            self._first_step = step
-            self._averages = _start(dict(metrics))
+    def add(self, metrics: Mapping[str, jax.Array]) -> None:
+        """Add the scalars of a finished step, `SKIPPED` among them."""
+        self._averages = _merge(self._averages, dict(metrics)) if self._averages else _start(dict(metrics))
 
     def save(self) -> dict:
         """The window as JSON-able values that restore it exactly."""
         averages = jax.device_get(self._averages)
-        return {
-            "first_step": self._first_step,
-            "averages": {name: [float(a.total), int(a.count)] for name, a in averages.items()},
-        }
+        return {name: [float(average.total), int(average.count)] for name, average in averages.items()}
 
-    def check_finite(self, step: int) -> None:
-        """Raise a UserError that names the metric that became NaN or infinite in the steps up to this one."""
-        for name, average in jax.device_get(self._averages).items():
-            if not math.isfinite(average.total):
-                raise UserError(
-                    f"{name} became {float(average.total)} in steps {self._first_step} to {step}; lower "
-                    "optimizer.learning_rate_* or use dtype float32, and go on from the last checkpoint with the same "
-                    "--workdir"
-                )
-
-    def flush(self, step: int) -> dict[str, float]:
+    def flush(self) -> dict[str, float]:
         """The means as `train/loss/...` and `train/...`; the window is empty afterwards.
 
-        Raises:
-          UserError: as `check_finite`.
+        Skipped steps count in `train/update/skipped` alone, which is their share.
         """
-        self.check_finite(step)
-        averages = jax.device_get(self._averages)
+        averages = {name: average for name, average in jax.device_get(self._averages).items() if average.count}
         self._averages = {}
         return {_metric_name(name): float(average.total) / int(average.count) for name, average in averages.items()}
 
 
 @jax.jit
 def _start(metrics):
-    return {name: Average.from_model_output(value) for name, value in metrics.items()}
+    counted = metrics[SKIPPED] == 0
+    return {
+        name: Average(total=value, count=jnp.int32(1))
+        if name == SKIPPED
+        else Average(total=jnp.where(counted, value, 0), count=counted.astype(jnp.int32))
+        for name, value in metrics.items()
+    }
 
 
 @jax.jit
 def _merge(averages, metrics):
-    return {name: average.merge(Average.from_model_output(metrics[name])) for name, average in averages.items()}
+    return {name: averages[name].merge(average) for name, average in _start(metrics).items()}
 
 
 def _metric_name(name: str) -> str:

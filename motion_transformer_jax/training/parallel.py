@@ -5,6 +5,7 @@ gradients, batch statistics and metrics, by `pmean` over the axis `data`, and no
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,9 +18,12 @@ DATA_AXIS = "data"
 
 
 def create_mesh(devices: list[jax.Device] | None = None) -> Mesh:
-    """A one-axis mesh over the given devices, or over all devices of all processes."""
-    devices = jax.devices() if devices is None else devices
-    return jax.make_mesh((len(devices),), (DATA_AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+    """A one-axis mesh over the given devices, or over all devices of all processes, one process behind the other.
+
+    A process's rows of a batch therefore lie side by side; `jax.make_mesh` would order devices by their wiring.
+    """
+    devices = sorted(devices or jax.devices(), key=lambda device: (device.process_index, device.id))
+    return Mesh(np.array(devices), (DATA_AXIS,), axis_types=(AxisType.Auto,))
 
 
 def map_over_data(step: Callable, mesh: Mesh) -> Callable:
@@ -41,6 +45,12 @@ def map_over_data(step: Callable, mesh: Mesh) -> Callable:
 def replicate(tree, mesh: Mesh):
     """The tree's arrays on every device of the mesh."""
     return jax.device_put(tree, NamedSharding(mesh, P()))
+
+
+def abstract(create: Callable[[], Any], mesh: Mesh) -> Any:
+    """Shapes of the tree that `create` makes, replicated over the mesh; nothing is computed."""
+    sharding = NamedSharding(mesh, P())
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), jax.eval_shape(create))
 
 
 def shard_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import signal
 import sys
 import threading
@@ -10,12 +11,13 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 
 import jax
+from jax.experimental import multihost_utils
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 logger = logging.getLogger(__name__)
 
-_STEPS_IN_FLIGHT = 2
+STEPS_IN_FLIGHT = 2
 
 
 class Progress:
@@ -55,7 +57,7 @@ class Progress:
             self._clock = time.monotonic()
         else:
             self._counted += 1
-        if len(self._in_flight) > _STEPS_IN_FLIGHT:
+        if len(self._in_flight) > STEPS_IN_FLIGHT:
             jax.block_until_ready(self._in_flight.popleft())
         if self._bar is not None:
             self._bar.update()
@@ -91,17 +93,31 @@ class Progress:
         return tqdm.format_interval((self._total - self._step) * self._batch_size / speed)
 
 
-class StopSignals:
-    """Turns Ctrl-C and SIGTERM into a request to stop after the current step; a second Ctrl-C interrupts at once."""
+class RunStopped(SystemExit):
+    """SIGTERM ended a training, and all is saved. Status 143, for those to whom an unfinished training is a failure."""
 
     def __init__(self):
-        self.received: signal.Signals | None = None
+        super().__init__(128 + signal.SIGTERM)
+
+
+class StopSignals:
+    """Turns Ctrl-C and SIGTERM into a request to stop after the current step; a second Ctrl-C interrupts at once.
+
+    A run of several processes stops when one of them gets SIGTERM, which Cloud TPU and clusters send before they take a
+    machine back: JAX tells the others, and all stop after the same step.
+    """
+
+    def __init__(self):
+        self._received: signal.Signals | None = None
+        self._shared = jax.distributed.is_initialized()
         self._previous = {}
 
     def __enter__(self):
         # Python delivers signals to the main thread alone, and lets it alone set handlers.
         if threading.current_thread() is threading.main_thread():
-            self._previous = {s: signal.signal(s, self._handle) for s in (signal.SIGINT, signal.SIGTERM)}
+            # In a run of several processes SIGTERM has JAX's handler.
+            numbers = (signal.SIGINT,) if self._shared else (signal.SIGINT, signal.SIGTERM)
+            self._previous = {number: signal.signal(number, self._handle) for number in numbers}
         return self
 
     def __exit__(self, *exception):
@@ -109,14 +125,21 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _handle(self, number, frame):
-        if self.received is not None and number == signal.SIGINT:
+        if self._received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.received = signal.Signals(number)
-        logger.info("%s: finishing the step and saving", self.received.name)
+        self._received = signal.Signals(number)
+        logger.info("%s: finishing the step and saving", self._received.name)
+        if self._shared:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def requested(self, step: int) -> bool:
+        """Whether to save and stop now; to be asked once after each step, by all processes."""
+        if self._shared:
+            return multihost_utils.reached_preemption_sync_point(step)
+        return self._received is not None
 
     def raise_received(self) -> None:
-        """End the process as the signal asks: KeyboardInterrupt for Ctrl-C, exit status 143 for SIGTERM."""
-        if self.received == signal.SIGINT:
+        """End the process as the signal asks: KeyboardInterrupt for Ctrl-C, else RunStopped."""
+        if self._received == signal.SIGINT:
             raise KeyboardInterrupt
-        if self.received == signal.SIGTERM:
-            raise SystemExit(128 + signal.SIGTERM)
+        raise RunStopped

@@ -28,6 +28,7 @@ from motion_transformer_jax.ops.resize import antialias_downsample
 from motion_transformer_jax.ops.thin_plate import ThinPlate, sample_thin_plate, warp_image, warp_jacobian, warp_points
 from motion_transformer_jax.training import losses
 from motion_transformer_jax.training.adversarial import discriminator_loss, generator_losses
+from motion_transformer_jax.training.finite import keep_if_finite
 from motion_transformer_jax.training.frames import Batch, augmented_frames
 from motion_transformer_jax.training.parallel import DATA_AXIS, map_over_data
 from motion_transformer_jax.training.randomness import example_keys
@@ -105,6 +106,9 @@ def compute_losses(
         **_equivariance(config, driving_motion, warped_motion, transform),
         **_mask_losses(config, generation),
     }
+    if config.loss.keypoint_separation > 0:
+        separation = losses.keypoint_separation(driving_motion.keypoints, radius=config.loss.separation_radius)
+        terms["keypoint_separation"] = config.loss.keypoint_separation * separation
     if config.loss.adversarial > 0:
         own = discriminator_variables(variables["params"], stats)
         judged, vectors = generator_losses(config, own, generation.prediction, driving, driving_motion.keypoints)
@@ -224,7 +228,7 @@ def create_train_step(
 
     Returns:
         A function of the state (donated) and the global batch {"source", "driving"}, uint8 [B, H, W, 3], to the new
-        state and float32 scalars: every weighted loss, "total", and "gradient_norm/PART".
+        state and float32 scalars: every weighted loss, "total", "gradient_norm/PART" and `finite.SKIPPED`.
     """
     model = create_training_model(config)
 
@@ -238,7 +242,7 @@ def create_train_step(
         gradients = mean_over_devices(gradients, DATA_AXIS)
         metrics = mean_over_devices(terms, DATA_AXIS)
         metrics |= {f"gradient_norm/{part}": optax.tree.norm(g) for part, g in gradients.items()}
-        return apply_gradients(config, optimizer, state, gradients, batch_stats), metrics
+        return keep_if_finite(state, apply_gradients(config, optimizer, state, gradients, batch_stats), metrics)
 
     mapped = map_over_data(step, mesh)
     return lambda state, batch: mapped(state, batch, vgg_params)

@@ -6,7 +6,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from motion_transformer_jax.atomic import atomic_folder, system_errors
-from motion_transformer_jax.training.checkpoint import CheckpointStore
+from motion_transformer_jax.training.checkpoint_store import CheckpointStore
 from motion_transformer_jax.training.saved_config import save_config
 
 STEP = 0  # no training has taken place

@@ -22,7 +22,8 @@ from motion_transformer_jax.torch_io import conversion
 from motion_transformer_jax.torch_io.conversion import from_torch, to_torch
 from motion_transformer_jax.torch_io.pth import read_torch_file, write_torch_file
 from motion_transformer_jax.torch_io.recognition import untold_fields
-from motion_transformer_jax.training.checkpoint import CheckpointStore, load_variables
+from motion_transformer_jax.training.checkpoint import load_variables
+from motion_transformer_jax.training.checkpoint_store import CheckpointStore
 from motion_transformer_jax.training.initialization import with_initial_weights
 from motion_transformer_jax.training.saved_config import save_config
 from motion_transformer_jax.training.state import TrainState, without_discriminator
@@ -46,7 +47,11 @@ def load(folder):
 def architecture(config):
     """The fields that decide a model; limits of channels that are never reached do not."""
     fields = {f"{group}.{name}": value for group in MODEL_GROUPS for name, value in config[group].items()}
-    return {name: value for name, value in fields.items() if not name.endswith((".max_features", ".token_std", ".keypoint_std"))}
+    return {
+        name: value
+        for name, value in fields.items()
+        if not name.endswith((".max_features", ".token_std", ".keypoint_std"))
+    }
 
 
 def used_groups(config):

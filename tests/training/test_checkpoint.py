@@ -15,8 +15,10 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from motion_transformer_jax.configs import base
 from motion_transformer_jax.errors import UserError
-from motion_transformer_jax.training import checkpoint
-from motion_transformer_jax.training.checkpoint import BEST_METRIC, CheckpointStore, has_checkpoint, load_variables
+from motion_transformer_jax.training import checkpoint, checkpoint_store
+from motion_transformer_jax.training.checkpoint import has_checkpoint, load_variables
+from motion_transformer_jax.training.checkpoint_files import BEST_METRIC
+from motion_transformer_jax.training.checkpoint_store import CheckpointStore
 from motion_transformer_jax.training.saved_config import check_resumable, config_changes, load_config, save_config
 
 TRANSFORM = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
@@ -272,14 +274,41 @@ def test_half_written_steps_are_ignored_when_resuming(run_folder):
         assert store.restore_latest(make_state())[0] == 2
 
 
-def test_another_number_of_processes(run_folder):
-    path = run_folder / "checkpoints" / "2" / "progress" / "metadata"
-    path.write_text(json.dumps({"processes": 4 * json.loads(path.read_text())["processes"]}))
-    with (
-        CheckpointStore(run_folder, keep_last=3) as store,
-        pytest.raises(UserError, match="written by 4 processes but 1 are running"),
-    ):
+@pytest.mark.parametrize("damage", [without_state, with_truncated_arrays])
+def test_a_damaged_newest_step_is_set_aside_and_the_one_before_is_used(run_folder, damage, caplog):
+    damage(run_folder)
+    with CheckpointStore(run_folder, keep_last=3) as store:
+        step, state, progress = store.restore_latest(make_state())
+        assert (step, progress) == (1, {"data": 1})
+        assert_same(state, make_state(seed=1))
+        assert "2 cannot be read" in caplog.text and "2.corrupt from now on" in caplog.text
+        store.save(2, make_state(seed=5), {})  # the step comes again
+    assert sorted(path.name for path in (run_folder / "checkpoints").iterdir()) == ["1", "2", "2.corrupt"]
+    with CheckpointStore(run_folder, keep_last=3) as store:
+        assert_same(store.restore_latest(make_state())[1], make_state(seed=5))
+
+
+def test_nothing_is_set_aside_where_no_step_can_be_read(run_folder):
+    for step in ("1", "2"):
+        shutil.rmtree(run_folder / "checkpoints" / step / "state")
+    with CheckpointStore(run_folder, keep_last=3) as store, pytest.raises(UserError, match="2 cannot be read"):
         store.restore_latest(make_state())
+    assert steps_in(run_folder) == [1, 2]
+
+
+def test_an_array_that_has_changed_since_it_was_saved(run_folder, monkeypatch):
+    """As by a flipped bit that the storage does not notice."""
+    saved = checkpoint_store.tree_checksums
+    changed = {"params/generator/conv/bias": 1}
+    monkeypatch.setattr(checkpoint_store, "tree_checksums", lambda state: saved(state) | changed)
+    with CheckpointStore(run_folder, keep_last=3) as store:
+        store.save(3, make_state(seed=3), {})
+    with pytest.raises(
+        UserError, match=r"3 cannot .* \(params/generator/conv/bias has changed since it was saved"
+    ):
+        load_variables(run_folder)
+    with CheckpointStore(run_folder, keep_last=3) as store:
+        assert store.restore_latest(make_state())[0] == 2
 
 
 def test_config_round_trip(tmp_path):

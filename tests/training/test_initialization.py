@@ -11,7 +11,8 @@ from motion_transformer_jax.configs import base, demo
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.torch_io.state_dict import state_dicts_from_variables
 from motion_transformer_jax.training import checkpoint
-from motion_transformer_jax.training.checkpoint import CheckpointStore, variable_shapes
+from motion_transformer_jax.training.checkpoint import variable_shapes
+from motion_transformer_jax.training.checkpoint_store import CheckpointStore
 from motion_transformer_jax.training.initialization import with_initial_weights
 from motion_transformer_jax.training.saved_config import save_config
 from motion_transformer_jax.training.state import TrainState, with_fresh_average, without_discriminator

@@ -88,6 +88,17 @@ def test_disentangled_motion(name, shape):
         loss(driving, disentangled[:1])
 
 
+def test_keypoint_separation():
+    keypoints = RNG.uniform(-1, 1, (3, 4, 2)).astype(np.float32)
+    pairs = [(i, j) for i in range(4) for j in range(i)]
+    squared = np.stack([((keypoints[:, i] - keypoints[:, j]) ** 2).sum(-1) for i, j in pairs])
+    value = losses.keypoint_separation(keypoints, radius=0.3)
+    np.testing.assert_allclose(value, np.exp(-squared / (2 * 0.3**2)).mean(), rtol=1e-5)
+    same = jnp.zeros((3, 4, 2))
+    assert losses.keypoint_separation(same, radius=0.3) == 1
+    assert not jnp.any(jax.grad(lambda k: losses.keypoint_separation(k, radius=0.3))(same))  # finite
+
+
 @pytest.mark.parametrize("has_background", [True, False])
 def test_background_mask(has_background):
     mask = random_mask()

@@ -8,39 +8,46 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.training.finite import SKIPPED
 from motion_transformer_jax.training.metrics import MetricWindow, MetricWriter
+
+
+def step_metrics(skipped=0.0, **values):
+    return {name: jnp.float32(value) for name, value in values.items()} | {SKIPPED: jnp.float32(skipped)}
 
 
 def test_window_averages_and_empties_itself():
     window = MetricWindow()
-    for step, value in enumerate([1.0, 2.0, 6.0], start=1):
-        window.add(step, {"perceptual": jnp.float32(value), "gradient_norm/generator": jnp.float32(-value)})
-    assert window.flush(3) == {"train/loss/perceptual": 3.0, "train/gradient_norm/generator": -3.0}
-    window.add(4, {"perceptual": jnp.float32(5.0), "gradient_norm/generator": jnp.float32(0.0)})
-    assert window.flush(4)["train/loss/perceptual"] == 5.0
+    for value in (1.0, 2.0, 6.0):
+        window.add(step_metrics(perceptual=value) | {"gradient_norm/generator": jnp.float32(-value)})
+    means = {"train/loss/perceptual": 3.0, "train/gradient_norm/generator": -3.0, "train/update/skipped": 0.0}
+    assert window.flush() == means
+    window.add(step_metrics(perceptual=5.0))
+    assert window.flush() == {"train/loss/perceptual": 5.0, "train/update/skipped": 0.0}
 
 
 def test_window_is_restored_exactly():
     values = np.random.default_rng(0).normal(size=7).astype(np.float32)
     whole, first = MetricWindow(), MetricWindow()
-    for step, value in enumerate(values, start=1):
-        whole.add(step, {"total": jnp.float32(value)})
-        if step <= 3:
-            first.add(step, {"total": jnp.float32(value)})
+    for index, value in enumerate(values):
+        whole.add(step_metrics(total=value))
+        if index < 3:
+            first.add(step_metrics(total=value))
     second = MetricWindow(json.loads(json.dumps(first.save())))
-    for step, value in enumerate(values[3:], start=4):
-        second.add(step, {"total": jnp.float32(value)})
-    assert second.flush(7) == whole.flush(7)
+    for value in values[3:]:
+        second.add(step_metrics(total=value))
+    assert second.flush() == whole.flush()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_window_names_what_is_not_finite(value):
+@pytest.mark.parametrize("bad", [0, 2])
+def test_skipped_steps_enter_no_mean(value, bad):
     window = MetricWindow()
-    for step in (11, 12, 13):
-        window.add(step, {"total": jnp.float32(1.0), "mask": jnp.float32(value if step == 12 else 1.0)})
-    with pytest.raises(UserError, match=f"mask became {value} in steps 11 to 13"):
-        window.flush(13)
+    for index in range(4):
+        window.add(step_metrics(skipped=1.0, total=value) if index == bad else step_metrics(total=2.0))
+    assert window.flush() == {"train/loss/total": 2.0, "train/update/skipped": 0.25}
+    window.add(step_metrics(skipped=1.0, total=value))
+    assert window.flush() == {"train/update/skipped": 1.0}
 
 
 def test_writer_goes_on_after_a_step(tmp_path):

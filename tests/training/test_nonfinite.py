@@ -1,0 +1,89 @@
+"""Skipped steps: what is kept, when they are too many, and the dump that takes one again."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from motion_transformer_jax import train
+from motion_transformer_jax.configs import demo
+from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.training import step as step_module
+from motion_transformer_jax.training.finite import SKIPPED, keep_if_finite
+from motion_transformer_jax.training.loop import create_step
+from motion_transformer_jax.training.nonfinite import BadStep, NonFiniteGuard, dump_step, load_batch
+from motion_transformer_jax.training.optimizer import create_configured_optimizer
+from motion_transformer_jax.training.parallel import create_mesh, replicate, shard_batch
+from motion_transformer_jax.training.replay import replay
+from motion_transformer_jax.training.state import TrainState, create_train_state
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("name", ["total", "gradient_norm/generator"])
+def test_nothing_but_the_step_changes_where_a_metric_is_not_finite(value, name):
+    before = TrainState(jnp.int32(4), {"w": jnp.ones(2)}, {"mean": jnp.zeros(2)}, {"count": jnp.int32(4)})
+    after = TrainState(jnp.int32(5), {"w": jnp.full(2, value)}, {"mean": jnp.full(2, value)}, {"count": jnp.int32(5)})
+    metrics = {"total": jnp.float32(1), "gradient_norm/generator": jnp.float32(2)}
+    state, told = keep_if_finite(before, after, metrics | {name: jnp.float32(value)})
+    jax.tree.map(np.testing.assert_array_equal, state, before.replace(step=after.step))
+    assert told[SKIPPED] == 1
+    state, told = keep_if_finite(before, after, metrics)
+    jax.tree.map(np.testing.assert_array_equal, state, after)
+    assert told[SKIPPED] == 0
+
+
+def count(guard, skipped):
+    """Steps at which a guard speaks up; each hears of the steps two later."""
+    told = [guard.add(i, {}, {SKIPPED: jnp.float32(s), "total": jnp.float32(s)}) for i, s in enumerate(skipped, 1)]
+    return [bad.step for bad in [*told, guard.finish()] if bad is not None]
+
+
+@pytest.mark.parametrize(
+    ("skipped", "told"),
+    [([0, 1, 1, 0, 1, 1, 0], []), ([1, 1, 1, 0, 0, 0, 0], [3]), ([0, 0, 1, 1, 1], [5]), ([1] * 5, [3, 4])],
+)
+def test_guard_counts_in_a_row(skipped, told):
+    assert count(NonFiniteGuard(3), skipped)[:2] == told
+
+
+def test_diagnosis_names_losses_and_parts():
+    nan = float("nan")
+    values = {"total": nan, "perceptual": nan, "equivariance": 1.0, "gradient_norm/generator": nan, SKIPPED: 1.0}
+    assert BadStep(7, {}, values).diagnosis() == "loss perceptual nan; gradients of generator"
+    assert BadStep(7, {}, {"total": float("inf"), SKIPPED: 1.0}).diagnosis() == "total loss inf"
+
+
+@pytest.mark.slow
+def test_a_dumped_step_is_taken_again(tmp_path, monkeypatch, capsys):
+    """A real training step whose frames turn to NaN, on 8 devices; then `train --replay` on one."""
+    config = demo.get_config("debug")
+    augmented_frames = step_module.augmented_frames
+
+    def poisoned(config, step, batch):
+        source, driving = augmented_frames(config, step, batch)
+        return jnp.where(step == 3, jnp.nan, source), driving
+
+    monkeypatch.setattr(step_module, "augmented_frames", poisoned)
+    mesh, optimizer = create_mesh(), create_configured_optimizer(config, milestone_steps=())
+    state = replicate(create_train_state(config, optimizer).replace(step=jnp.int32(3)), mesh)
+    before = jax.device_get(state.params)
+    size = config.model.image_size
+    frames = np.random.default_rng(0).integers(0, 256, (2, 8, size, size, 3), np.uint8)
+    batch = shard_batch({"source": frames[0], "driving": frames[1]}, mesh)
+    state, metrics = create_step(config, optimizer, mesh)(state, batch)
+    assert metrics[SKIPPED] == 1 and int(state.step) == 4
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(state.params), before)
+
+    values = {name: float(value) for name, value in metrics.items()}
+    folder = dump_step(tmp_path, config, state, BadStep(4, batch, values))
+    np.testing.assert_array_equal(load_batch(folder)["driving"], frames[1])
+    assert train.main(["--replay", str(folder)]) is None
+    printed = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert printed["total"] == "nan" and printed[SKIPPED] == "1"
+    monkeypatch.setattr(step_module, "augmented_frames", augmented_frames)
+    assert np.isfinite(list(replay(folder).values())).all()
+
+
+def test_replay_of_a_folder_without_a_dump(tmp_path):
+    with pytest.raises(UserError, match=r"batch\.npz cannot be read .* expected the folder WORKDIR/nonfinite"):
+        replay(tmp_path)
