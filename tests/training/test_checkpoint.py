@@ -303,9 +303,7 @@ def test_an_array_that_has_changed_since_it_was_saved(run_folder, monkeypatch):
     monkeypatch.setattr(checkpoint_store, "tree_checksums", lambda state: saved(state) | changed)
     with CheckpointStore(run_folder, keep_last=3) as store:
         store.save(3, make_state(seed=3), {})
-    with pytest.raises(
-        UserError, match=r"3 cannot .* \(params/generator/conv/bias has changed since it was saved"
-    ):
+    with pytest.raises(UserError, match=r"3 cannot .* \(params/generator/conv/bias has changed since it was saved"):
         load_variables(run_folder)
     with CheckpointStore(run_folder, keep_last=3) as store:
         assert store.restore_latest(make_state())[0] == 2

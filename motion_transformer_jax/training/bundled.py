@@ -1,0 +1,18 @@
+"""Models that come with the package, by name."""
+
+import os
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent.parent / "bundled"
+
+
+def bundled_names() -> list[str]:
+    """Their names, such as "puppets"."""
+    return sorted(path.parent.name for path in _FOLDER.glob("*/config.json"))
+
+
+def run_folder(run: str | os.PathLike) -> Path:
+    """The folder of a run, or of a model that comes with the package; a folder of that name goes first."""
+    if str(run) in bundled_names() and not os.path.isdir(run):
+        return _FOLDER / str(run)
+    return Path(run)

@@ -1,0 +1,62 @@
+"""A model in two small files, to be given away: config.json, and weights.npz with parameters in half precision."""
+
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+from ml_collections import ConfigDict
+
+from motion_transformer_jax.atomic import atomic_folder
+from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.training.saved_config import save_config
+
+WEIGHTS_FILE = "weights.npz"
+
+
+def save_compact(folder: str | os.PathLike, config: ConfigDict, variables: Mapping[str, Any]) -> int:
+    """Writes a folder that `checkpoint.load_variables` reads; one that is there is replaced at the end.
+
+    Args:
+      folder: the folder to make.
+      config: the config of the model.
+      variables: {"params": ..., "batch_stats": ...}, arrays; parameters are rounded to float16, statistics stay.
+
+    Returns:
+      Bytes of the folder's files.
+
+    Raises:
+      UserError: the folder cannot be written, or a parameter is beyond float16's range.
+    """
+    flat = {path: np.asarray(array) for path, array in flatten_dict(dict(variables), sep="/").items()}
+    rounded = {path: array.astype(np.float16) if path.startswith("params/") else array for path, array in flat.items()}
+    for path, array in rounded.items():
+        if not np.isfinite(array).all():
+            raise UserError(f"{path} is beyond the range of half precision; this model cannot be made compact")
+    with atomic_folder(folder) as temporary:
+        save_config(temporary, config)
+        np.savez_compressed(temporary / WEIGHTS_FILE, **rounded)
+        return sum(path.stat().st_size for path in temporary.iterdir())
+
+
+def is_compact(folder: str | os.PathLike) -> bool:
+    """Whether `save_compact` made the folder."""
+    return (Path(folder) / WEIGHTS_FILE).is_file()
+
+
+def load_compact(folder: str | os.PathLike) -> dict[str, Any]:
+    """The variables {"params": ..., "batch_stats": ...}, float32.
+
+    Raises:
+      UserError: the file cannot be read.
+    """
+    path = Path(folder) / WEIGHTS_FILE
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            flat = {name: arrays[name].astype(np.float32) for name in arrays.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} cannot be read ({error}); make the folder anew") from error
+    return {"batch_stats": {}, **unflatten_dict(flat, sep="/")}

@@ -1,0 +1,105 @@
+"""`motrans train` killed and stopped at random instants, its disk full: it goes on as if nothing had happened."""
+
+import random
+import re
+import shutil
+import subprocess
+import time
+
+import pods
+import pytest
+
+STEPS, SAVED_EVERY = 400, 2
+FIELDS = {"train.checkpoint_every_steps": SAVED_EVERY, "train.keep_last": 2}
+
+
+def start(workdir, num_steps=STEPS):
+    [process] = pods.start(workdir, 1, 1, num_steps, **FIELDS)
+    return process
+
+
+def first_step(said):
+    """Where a run went on, by its own words."""
+    return int(re.search(r"steps (\d+) to", said)[1])
+
+
+def interrupt(workdir, rng, signal_number):
+    """Sends a signal to a started or resumed run some time after its first step.
+
+    Returns:
+        (status, the run's first step, the last step that it logged).
+    """
+    before = max(pods.losses(workdir), default=0) if (workdir / "metrics.jsonl").exists() else 0
+    process = start(workdir)
+    pods.wait_for_step(workdir, before + 1, [process])
+    time.sleep(rng.uniform(0, 1.5))  # some steps, and a save or two
+    process.send_signal(signal_number)
+    [status], [said] = pods.finish([process])
+    return status, first_step(said), max(pods.losses(workdir))
+
+
+def assert_same_losses(workdir, whole):
+    expected, actual = pods.losses(whole), pods.losses(workdir)
+    assert actual == {step: expected[step] for step in actual} and len(actual) == max(actual)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The run that nothing happens to."""
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    [[status], _] = pods.finish([start(workdir)])
+    assert status == 0
+    return workdir
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("name", "times"), [("SIGKILL", 30), ("SIGTERM", 10)])
+def test_interrupted_again_and_again(whole, tmp_path, name, times):
+    rng, lost = random.Random(0), []
+    workdir, number = tmp_path / "run", {"SIGKILL": 9, "SIGTERM": 15}[name]
+    reached = 0
+    for _ in range(times):
+        status, first, last = interrupt(workdir, rng, number)
+        assert status == (-9 if name == "SIGKILL" else 0)
+        lost.append(reached + 1 - first)
+        reached = last
+        assert_same_losses(workdir, whole)
+        if last > STEPS - 40:  # done too early: from the start
+            shutil.rmtree(workdir)
+            reached = 0
+    if name == "SIGTERM":
+        assert set(lost) == {0}
+    assert max(lost) <= SAVED_EVERY + 1  # a save that was under way does not count
+    print(f"{name}: {times} times, steps lost {lost}, losses those of the whole run")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of a few MB of its own; needs the right to mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", folder], capture_output=True).returncode:
+        pytest.skip("no right to mount a small disk")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_in_one_line_and_the_old_checkpoints_stay_valid(small_disk, tmp_path):
+    workdir = small_disk / "run"
+    [[status], said] = pods.finish([start(workdir, num_steps=2)])
+    assert status == 0, said
+    filler = small_disk / "filler"
+    free = shutil.disk_usage(small_disk).free
+    filler.write_bytes(b"x" * max(free - 200_000, 0))
+    [[status], [said]] = pods.finish([start(workdir, num_steps=8)])
+    lines = said.splitlines()
+    assert status == 2 and lines[-1].startswith("error: cannot "), said[-3000:]
+    assert "Traceback" not in said
+    filler.unlink()
+    [[status], [said]] = pods.finish([start(workdir, num_steps=8)])
+    assert status == 0 and first_step(said) >= 3, said[-3000:]
+    shutil.copytree(workdir, tmp_path / "run")
+    pods.train(tmp_path / "whole", 1, 1, 8, **FIELDS)
+    assert_same_losses(tmp_path / "run", tmp_path / "whole")
