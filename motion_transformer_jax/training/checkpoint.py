@@ -1,7 +1,8 @@
 """Checkpoints of a run, read for inference.
 
 WORKDIR/config.json                     the run's config (`saved_config.py`)
-WORKDIR/checkpoints/STEP/               a step's files (`checkpoint_files.py`), by the `checkpoint_store.py`
+WORKDIR/checkpoints/STEP/               a step's files (`checkpoint_files.py`), by `checkpoint_store.py`
+WORKDIR/weights.npz                     instead of those: a model's weights alone (`compact_weights.py`)
 """
 
 import os
@@ -14,7 +15,9 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.animation_model import create_animation_model
+from motion_transformer_jax.training.bundled import run_folder
 from motion_transformer_jax.training.checkpoint_files import CHECKPOINTS_FOLDER, open_manager, restore_step, saved_tree
+from motion_transformer_jax.training.compact_weights import is_compact, load_compact
 from motion_transformer_jax.training.config_check import validate_config
 from motion_transformer_jax.training.saved_config import load_config
 from motion_transformer_jax.training.state import DISCRIMINATOR, without_discriminator
@@ -30,12 +33,13 @@ def has_checkpoint(folder: str | os.PathLike) -> bool:
 
 
 def load_variables(
-    folder: str | os.PathLike, *, step: int | str | None = None, discriminator: bool = False
+    run: str | os.PathLike, *, step: int | str | None = None, discriminator: bool = False
 ) -> tuple[ConfigDict, dict]:
     """A run's config and trained variables, for inference.
 
     Args:
-      folder: the run's folder (train's --workdir).
+      run: the run's folder (train's --workdir), one of compact weights, or the name of a model that comes with the
+        package.
       step: a step's number; "best", the one with the lowest validation L1; None, the newest.
       discriminator: load that part too, where the run has it.
 
@@ -46,9 +50,20 @@ def load_variables(
     Raises:
       UserError: the folder is missing, empty, half-written, from another config, or lacks the step.
     """
+    folder = run_folder(run)
     config = load_config(folder)
     validate_config(config, need_data=False)
-    checkpoints = Path(folder).absolute() / CHECKPOINTS_FOLDER
+    if is_compact(folder):
+        _require_only_step(folder, step)
+        variables = jax.device_put(load_compact(folder), jax.local_devices()[0])
+    else:
+        averaged = config.optimizer.ema_decay > 0
+        variables = _load_step(folder.absolute() / CHECKPOINTS_FOLDER, step, averaged, discriminator)
+    check_tree(folder, without_discriminator(variables), variable_shapes(config))
+    return config, variables
+
+
+def _load_step(checkpoints: Path, step: int | str | None, averaged: bool, discriminator: bool) -> dict:
     _require_complete_step(checkpoints)
     manager = open_manager(checkpoints, writing=False)
     try:
@@ -57,7 +72,7 @@ def load_variables(
         sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         wanted = jax.tree.map(
             lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding),
-            _wanted(saved, averaged=config.optimizer.ema_decay > 0, discriminator=discriminator),
+            _wanted(saved, averaged=averaged, discriminator=discriminator),
         )
         restored = restore_step(
             manager,
@@ -69,22 +84,30 @@ def load_variables(
         ).state
     finally:
         manager.close()
-    variables = {
-        name: {**restored.get(name, {}), **restored.get(f"ema_{name}", {})} for name in ("params", "batch_stats")
-    }
-    check_tree(checkpoints / str(step), without_discriminator(variables), variable_shapes(config))
-    return config, variables
+    return {name: {**restored.get(name, {}), **restored.get(f"ema_{name}", {})} for name in ("params", "batch_stats")}
 
 
-def chosen_step(folder: str | os.PathLike, step: int | str | None = None) -> int:
-    """The number of the step that `load_variables` takes, for the same arguments and with the same errors."""
-    checkpoints = Path(folder).absolute() / CHECKPOINTS_FOLDER
+def chosen_step(run: str | os.PathLike, step: int | str | None = None) -> int:
+    """The number of the step that `load_variables` takes, for the same arguments and with the same errors.
+
+    Compact weights have one, 0.
+    """
+    folder = run_folder(run)
+    if is_compact(folder):
+        _require_only_step(folder, step)
+        return 0
+    checkpoints = folder.absolute() / CHECKPOINTS_FOLDER
     _require_complete_step(checkpoints)
     manager = open_manager(checkpoints, writing=False)
     try:
         return _choose_step(manager, checkpoints, step)
     finally:
         manager.close()
+
+
+def _require_only_step(folder: Path, step: int | str | None) -> None:
+    if step not in (None, 0, "best"):
+        raise UserError(f"no step {step} in {folder}; it holds compact weights, of one step alone")
 
 
 def _wanted(saved: dict, *, averaged: bool, discriminator: bool) -> dict:

@@ -32,7 +32,10 @@ def save_compact(folder: str | os.PathLike, config: ConfigDict, variables: Mappi
       UserError: the folder cannot be written, or a parameter is beyond float16's range.
     """
     flat = {path: np.asarray(array) for path, array in flatten_dict(dict(variables), sep="/").items()}
-    rounded = {path: array.astype(np.float16) if path.startswith("params/") else array for path, array in flat.items()}
+    with np.errstate(over="ignore"):  # told below
+        rounded = {
+            name: array.astype(np.float16) if name.startswith("params/") else array for name, array in flat.items()
+        }
     for path, array in rounded.items():
         if not np.isfinite(array).all():
             raise UserError(f"{path} is beyond the range of half precision; this model cannot be made compact")
@@ -55,7 +58,8 @@ def load_compact(folder: str | os.PathLike) -> dict[str, Any]:
     """
     path = Path(folder) / WEIGHTS_FILE
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # np.load leaves a file open that it cannot read.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             flat = {name: arrays[name].astype(np.float32) for name in arrays.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read ({error}); make the folder anew") from error

@@ -12,6 +12,7 @@ from motion_transformer_jax.models.backbone import BACKBONES
 from motion_transformer_jax.models.background import BACKGROUNDS
 from motion_transformer_jax.models.region_predictor import AFFINES
 from motion_transformer_jax.models.token_transformer import POSITIONS
+from motion_transformer_jax.training.bundled import run_folder
 from motion_transformer_jax.training.size_check import are_numbers, check_sizes, is_one_over_whole
 
 CHOICES = {
@@ -220,7 +221,7 @@ def _check_start(config) -> Iterator[str]:
     frozen = config.optimizer.learning_rate_motion_estimator == 0 and train.objective == "reconstruction"
     if frozen and not train.init_from:
         yield "optimizer.learning_rate_motion_estimator=0 needs a trained estimator; pass --config.train.init_from=RUN"
-    if train.init_from and not Path(train.init_from).is_dir():
+    if train.init_from and not run_folder(train.init_from).is_dir():
         yield f"no folder train.init_from={train.init_from}; expected that of a training run, what it had as --workdir"
     if train.backbone_path and not Path(train.backbone_path).is_file():
         yield f"no file train.backbone_path={train.backbone_path}; expected HRNet's ImageNet weights (.pth)"

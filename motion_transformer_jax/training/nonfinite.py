@@ -114,7 +114,7 @@ def load_batch(folder: str | os.PathLike) -> dict[str, Any]:
     """
     path = Path(folder) / BATCH_FILE
     try:
-        with np.load(path) as arrays:
+        with path.open("rb") as file, np.load(file) as arrays:
             return dict(arrays)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read ({error}); expected the folder WORKDIR/{NONFINITE_FOLDER}") from error

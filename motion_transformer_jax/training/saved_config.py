@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from motion_transformer_jax.atomic import atomic_path
 from motion_transformer_jax.configs import base
 from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.training.bundled import bundled_names, run_folder
 
 CONFIG_FILE = "config.json"
 
@@ -49,15 +50,22 @@ def save_config(folder: str | os.PathLike, config: ConfigDict) -> None:
         temporary.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
 
 
-def load_config(folder: str | os.PathLike) -> ConfigDict:
-    """The locked config of the run in `folder`; fields that are newer than the run have their defaults.
+def load_config(run: str | os.PathLike) -> ConfigDict:
+    """The locked config of a run; fields that are newer than the run have their defaults.
+
+    Args:
+      run: its folder, or the name of a model that comes with the package.
 
     Raises:
       UserError: when the folder or its config.json is missing, or config.json is no config of this project.
     """
-    folder = Path(folder)
+    folder = run_folder(run)
     if not folder.is_dir():
-        raise UserError(f"no folder {folder}; expected the folder of a training run, what train had as --workdir")
+        names = ", ".join(bundled_names())
+        raise UserError(
+            f"no folder {folder}; expected the folder of a training run, what train had as --workdir"
+            + (f", or one of the models that come with the package: {names}" if names else "")
+        )
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise UserError(
