@@ -102,4 +102,5 @@ def assert_same_run(workdir, reference, num_steps):
     pairs = zip(*(jax.tree.leaves(parameters(folder, num_steps)) for folder in (workdir, reference)), strict=True)
     for a, b in pairs:
         assert a.dtype == b.dtype == np.float64
-        assert np.abs(a - b).max() <= 1e-5 * np.abs(b).max() + 1e-9  # a bias before a norm has no gradient
+        # A bias before a norm or a softmax has no gradient but rounding, which Adam enlarges.
+        assert np.abs(a - b).max() <= 1e-5 * np.abs(b).max() + 1e-8
