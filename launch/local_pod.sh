@@ -16,9 +16,9 @@ shift 2
 port=${PORT:-$((20000 + RANDOM % 20000))}
 export JAX_PLATFORMS=cpu XLA_FLAGS="${XLA_FLAGS:-} --xla_force_host_platform_device_count=$devices"
 
-started=()
-signal_all() { kill "-$1" "${started[@]}" 2>/dev/null; }
-trap 'signal_all TERM || true' TERM INT
+started=() stopping=
+signal_all() { kill "-$1" "${started[@]}" 2>/dev/null || true; }
+trap 'stopping=1; signal_all TERM' TERM INT
 for ((i = 0; i < processes; i++)); do
     command=("${PYTHON:-python}" -m motion_transformer_jax.train "$@"
         --coordinator "127.0.0.1:$port" --num-processes "$processes" --process-id "$i")
@@ -30,21 +30,25 @@ for ((i = 0; i < processes; i++)); do
     fi
 done
 
-left=${#started[@]} result=0
-while ((left && !result)); do
-    wait -n -p ended || result=$?
-    if [[ ${ended:-} ]]; then
-        left=$((left - 1))
-    else
-        result=0 # not theirs: a signal came and was passed on
+result=0 deadline=
+while ((${#started[@]})); do # not `wait -n`, which passes over a process that ends at a bad moment
+    sleep 0.2 || true
+    running=()
+    for process in "${started[@]}"; do
+        status=0
+        if kill -0 "$process" 2>/dev/null; then
+            running+=("$process")
+        else
+            wait "$process" || status=$?
+        fi
+        ((!status || result)) || result=$status # of the first that failed
+    done
+    started=("${running[@]}")
+    if ((result)) && [[ ! $stopping$deadline ]]; then
+        signal_all TERM
+        deadline=$((SECONDS + 20)) # one that waits for the failed one cannot save
+    elif [[ $deadline ]] && ((SECONDS > deadline)); then
+        signal_all KILL
     fi
 done
-if ((result)); then
-    signal_all TERM || true
-    for ((i = 0; i < 200; i++)); do # one that waits for the failed one cannot save
-        signal_all 0 || break
-        sleep 0.1
-    done
-    signal_all KILL || true
-fi
 exit "$result"
