@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.configs import base, variants
 
+
 def get_config(variant: str = "") -> ConfigDict:
     """A model of 6 MB in half precision, and the second stage of its training."""
     config = base.get_config()
