@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format
+.PHONY: demo test faults lint format
 
 $(VENV)/installed: setup.cfg pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
@@ -20,6 +20,10 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+
+# The long fault campaign: minutes of kills and damaged files, which `make test` leaves out.
+faults: $(VENV)/installed-test
+	$(BIN)/python -m pytest tests/faults -m faults
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
