@@ -74,7 +74,7 @@ def run_command(command: Callable[[list[str]], int | None], argv: Sequence[str] 
         with _orderly_termination():
             return command(list(sys.argv[1:] if argv is None else argv)) or 0
     except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {_printable(str(error))}", file=sys.stderr)
         return _USAGE_ERROR
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -193,6 +193,12 @@ def _check_field(config: ConfigDict, argument: str) -> None:
         group = group[name]
     if isinstance(group, ConfigDict):
         raise UserError(f"config field '{match[1]}' is a group; set its fields one by one: {', '.join(group)}")
+
+
+def _printable(text: str) -> str:
+    """One line that a terminal shows and does not obey: messages repeat what stands in files."""
+    characters = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(text.split()))
+    return "".join(characters)
 
 
 def _one_line(error: Exception) -> str:

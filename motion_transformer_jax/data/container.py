@@ -10,7 +10,8 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation
 
-from motion_transformer_jax.data.image import MAX_PIXELS, over_white
+from motion_transformer_jax.data.image import over_white
+from motion_transformer_jax.data.limits import MediaLimits
 from motion_transformer_jax.errors import UserError
 
 DEFAULT_FPS = Fraction(25)
@@ -26,6 +27,7 @@ _MAX_PAUSE_SECS = Fraction(60)
 # Without it FFmpeg doubles the chroma pixels: 6 dB are lost on a photograph.
 _CHROMA_UPSAMPLING = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
 _GIF_TRAILER = b"\x3b"
+_GIF_TAIL = 4096  # bytes in which it is looked for: padding may follow it
 
 
 class VideoContainer:
@@ -36,37 +38,58 @@ class VideoContainer:
         num_frames: Frames in the file as its header has it, or None.
     """
 
-    def __init__(self, path: Path):
-        self._path = path
+    def __init__(self, path: Path, limits: MediaLimits):
+        """Opens a file; no frame is decoded for the caller yet.
+
+        Raises:
+            UserError: There is no video in it, or its header claims more than the limits.
+        """
+        self._path, self._limits = path, limits
         self._broken = 0
+        self._refused = False  # whether a frame was, as FFmpeg refuses one over the limit of pixels
         self._end = Fraction(0)  # of the last packet seen, in seconds on the file's own clock
+        limits.check_file(path)
+        # FFmpeg's decoders look at this before they take memory for a frame.
+        options = {"max_pixels": str(limits.max_pixels)}
         try:
             # An absolute path, since FFmpeg would take "a:b.mp4" for a protocol.
             self._container = av.open(
-                os.path.abspath(path), options={"format_whitelist": _FORMATS}, metadata_errors="replace"
+                os.path.abspath(path), options={"format_whitelist": _FORMATS, **options}, metadata_errors="replace"
             )
         except (av.error.FFmpegError, OSError) as error:
             raise UserError(
                 f"cannot read {path} as a video ({error.strerror}); expected a whole mp4, mov, webm, avi or gif file, "
                 "a folder of frames or a film strip"
             ) from error
+        try:
+            self._read_header(options)
+        except UserError:
+            self.close()
+            raise
+
+    def _read_header(self, options: dict[str, str]) -> None:
         if not self._container.streams.video:
-            self._container.close()
-            raise UserError(f"{path} has no picture, only sound or text; expected a video")
+            raise UserError(f"{self._path} has no picture, only sound or text; expected a video")
         self._stream = self._container.streams.video[0]
+        self._stream.codec_context.options = options
         self.fps = self._mean_rate()
         self._declared_end = self._find_declared_end()
         seconds = None if self._declared_end is None else self._declared_end - self._start_secs()
         self.num_frames = max(1, round(seconds * self.fps)) if seconds else self._stream.frames or None
+        self._limits.check_size(self._path, self._stream.codec_context.width, self._stream.codec_context.height)
+        # More frames than the file has bytes are a broken clock; what comes is counted in any case.
+        if self.num_frames is not None and self.num_frames <= os.path.getsize(self._path):
+            self._limits.check_length(self._path, frames=self.num_frames, seconds=seconds)
 
     def timed_frames(self) -> Iterator[TimedFrame]:
         """Decodes the frames in order of time; those that cannot be decoded are counted and left out.
 
         Raises:
-            UserError: A frame has more than `MAX_PIXELS` pixels.
+            UserError: There are more than the limit of frames, or none within the limit of pixels.
         """
         origin, start = None, None
-        for frame, image in self._decoded():
+        for count, (frame, image) in enumerate(self._decoded(), 1):
+            self._limits.check_length(self._path, frames=count)
             seconds = None if frame.pts is None else frame.pts * frame.time_base
             origin = seconds if origin is None else origin
             if start is None:
@@ -77,6 +100,11 @@ class VideoContainer:
                 start = seconds - origin
             duration = min(frame.duration * frame.time_base, _MAX_PAUSE_SECS) if frame.duration else 1 / self.fps
             yield start, duration, image
+        if start is None and self._refused:
+            raise UserError(
+                f"{self._path} has no frame of {self._limits.max_pixels:,} pixels or fewer; "
+                "take a smaller video, or raise --max-pixels if you trust it"
+            )
 
     def complaints(self) -> list[str]:
         """Says what was wrong with the frames read so far, one clause each."""
@@ -92,7 +120,8 @@ class VideoContainer:
                 if packet.is_corrupt:  # cut short by the end of the file
                     raise av.error.InvalidDataError(0, "partial packet")
                 frames = packet.decode()
-            except av.error.FFmpegError:
+            except av.error.FFmpegError as error:
+                self._refused |= isinstance(error, av.error.ArgumentError)
                 self._broken += 1
                 continue
             for frame in frames:
@@ -101,8 +130,6 @@ class VideoContainer:
                     yield frame, image
 
     def _image(self, frame: av.VideoFrame) -> np.ndarray | None:
-        if frame.width * frame.height > MAX_PIXELS:
-            raise UserError(f"{self._path} is {frame.width}x{frame.height}, over the limit of 8192x8192")
         try:
             if not frame.is_corrupt:
                 return _upright(_to_rgb(frame), frame)
@@ -150,6 +177,7 @@ class VideoContainer:
     def _truncation(self) -> list[str]:
         if self._container.format.name == "gif":  # has no header that tells its length
             with open(self._path, "rb") as file:
+                file.seek(-min(_GIF_TAIL, os.path.getsize(self._path)), os.SEEK_END)
                 whole = file.read().rstrip(b"\0").endswith(_GIF_TRAILER)
             return [] if whole else ["the file ends early"]
         # A container's idea of its own length is off by a frame or a rounding; of a truncated file, by much more.

@@ -45,6 +45,11 @@ def identity(name: str) -> str:
     return name.split("#", 1)[0]
 
 
+def is_file_name(text: str) -> bool:
+    """Whether a text from outside can only name something directly inside a folder, and no other place."""
+    return text not in ("", ".", "..") and "/" not in text and "\0" not in text
+
+
 def list_split(folder: str | os.PathLike, split: str) -> list[Path]:
     """The videos of `FOLDER/SPLIT`, in natural order.
 
@@ -110,8 +115,8 @@ def read_list(path: str | os.PathLike) -> dict[str, tuple[str, ...] | None]:
         if not line:
             continue
         video, _, frame = line.partition("/")
-        if video in ("", ".", "..") or "/" in frame or frame == "..":
-            raise UserError(f"{path}, line {number}: '{line}'; expected VIDEO/FRAME or VIDEO")
+        if not is_file_name(video) or (frame and not is_file_name(frame)):
+            raise UserError(f"{path}, line {number}: '{line}'; expected VIDEO/FRAME or VIDEO, names without a path")
         frames = videos.setdefault(video, [])
         if frame:
             frames.append(sys.intern(frame))  # millions of lines have some hundred names
