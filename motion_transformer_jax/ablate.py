@@ -5,8 +5,9 @@ python -m motion_transformer_jax.ablate --config configs/taichi256.py --out abla
 
 import sys
 
-from motion_transformer_jax.cli import Parser, parse_config, run_command
+from motion_transformer_jax.cli import Parser, parse_config, run_command, take_limits
 from motion_transformer_jax.compilation_cache import keep_compiled_programs
+from motion_transformer_jax.data.limits import applied
 from motion_transformer_jax.evaluate import add_evaluation_options, evaluation_options
 
 BASE = "base"
@@ -45,11 +46,12 @@ def main(argv: list[str]) -> None:
         name: parse_config(f"{arguments.config}:{'' if name == BASE else name}", overrides)
         for name in arguments.variants
     }
-    request = evaluation_options(parser, arguments)
+    limits, request = take_limits(arguments), evaluation_options(parser, arguments)
 
     from motion_transformer_jax.evaluation.ablations import run_ablations  # slow to import, and not needed for --help
 
-    print(run_ablations(configs, arguments.seeds, arguments.out, request))
+    with applied(limits):
+        print(run_ablations(configs, arguments.seeds, arguments.out, request))
 
 
 if __name__ == "__main__":

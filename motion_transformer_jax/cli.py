@@ -6,10 +6,12 @@ exit status, or None for success.
 
 import argparse
 import contextlib
+import dataclasses
 import difflib
 import importlib.machinery
 import importlib.util
 import logging
+import math
 import re
 import signal
 import sys
@@ -22,6 +24,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from motion_transformer_jax import configs
+from motion_transformer_jax.data.limits import MediaLimits
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.host_memory import keep_freed_memory
 
@@ -37,6 +40,12 @@ COMMANDS = {
     "capacity": "print the parameters and multiply-adds of the networks",
 }
 
+_LIMITS = {
+    "max_pixels": "of an image, a film strip or a video's frame",
+    "max_frames": "of a video",
+    "max_seconds": "of a video",
+    "max_bytes": "of a file on disk",
+}
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
 _TERMINATED = 143
@@ -151,6 +160,40 @@ def override_config(config: ConfigDict, overrides: Sequence[str], *, origin: str
     if rest:
         raise UserError(f"unexpected argument '{rest[0]}'; config fields are set by --config.FIELD=VALUE")
     return values.config
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that raise, or lower, the limits of the user's media: one for each field of MediaLimits."""
+    group = parser.add_argument_group("limits of images and videos, against files that ask for too much")
+    for field in dataclasses.fields(MediaLimits):
+        group.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=_positive_number if field.type is float else _positive_whole,
+            default=field.default,
+            metavar="N",
+            help=f"{_LIMITS[field.name]} (default: {field.default:,})",
+        )
+
+
+def take_limits(arguments: argparse.Namespace) -> MediaLimits:
+    """The limits that the options of `add_limits` gave; they are taken out of the arguments."""
+    return MediaLimits(**{field.name: vars(arguments).pop(field.name) for field in dataclasses.fields(MediaLimits)})
+
+
+def _positive_whole(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got '{text}'")
+    return int(text)
+
+
+def _positive_number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got '{text}'")
+    return number
 
 
 def checkpoint_step(text: str) -> int | str:

@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-from motion_transformer_jax.cli import Parser, parse_config, run_command
+from motion_transformer_jax.cli import Parser, add_limits, parse_config, run_command, take_limits
 
 # As data.builders and data.frame_records have them, which are slow to import.
 DATASETS = ("vox256", "taichi256", "ted384", "mgif256", "folder")
@@ -44,6 +44,7 @@ def _prepare(argv: list[str]) -> None:
         pairs=arguments.pairs and Path(arguments.pairs),
         jobs=arguments.jobs,
         max_bad=_share(parser, arguments.max_bad),
+        limits=take_limits(arguments),
         beam_runner=arguments.beam_runner,
         beam_options=[f"--{option}" for option in arguments.beam_options.split(",") if option],
     )
@@ -89,6 +90,7 @@ def _create_parser() -> Parser:
         help="run on Apache Beam instead: DirectRunner, DataflowRunner, FlinkRunner ...",
     )
     add("--beam_options", default="", metavar="A=B,C=D", help="options of the Beam runner")
+    add_limits(parser)
     return parser
 
 
@@ -132,8 +134,10 @@ def _inspect(argv: list[str]) -> None:
     from motion_transformer_jax.data.video_writer import write_image
 
     folder = require_prepared(arguments.folder)
-    own_config = Path(configs.__path__[0]) / f"{open_dataset(folder).info.config_name}.py"
-    config = parse_config(arguments.config or str(own_config), overrides)
+    name = open_dataset(folder).info.config_name  # a config is run as Python: only one of ours by that name
+    if arguments.config is None and name not in DATASETS:
+        parser.error(f"{folder} names no config of ours but '{name}'; name the one to show with --config")
+    config = parse_config(arguments.config or str(Path(configs.__path__[0]) / f"{name}.py"), overrides)
     print(describe_dataset(folder))
     sheet = Path(arguments.sheet or folder / "pairs.png")
     write_image(sheet, draw_pairs(folder, Augmentation(**config.augmentation), seed=arguments.seed))

@@ -6,8 +6,9 @@ The same command goes on where a run in that folder stopped. A run of several pr
 
 import sys
 
-from motion_transformer_jax.cli import Parser, parse_config, run_command
+from motion_transformer_jax.cli import Parser, add_limits, parse_config, run_command, take_limits
 from motion_transformer_jax.compilation_cache import keep_compiled_programs
+from motion_transformer_jax.data.limits import applied
 
 
 def main(argv: list[str]) -> None:
@@ -26,9 +27,10 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0, to join processes without that")
     parser.add_argument("--num-processes", type=int, metavar="N", help="of the run")
     parser.add_argument("--process-id", type=int, metavar="I", help="of this process, from 0")
+    add_limits(parser)
     parser.epilog = "Any field of the config is set by --config.FIELD=VALUE, such as --config.train.batch_size=32."
     arguments, overrides = parser.parse_known_args(argv)
-    config = parse_config(arguments.config, overrides)
+    config, limits = parse_config(arguments.config, overrides), take_limits(arguments)
 
     processes = (arguments.coordinator, arguments.num_processes, arguments.process_id)
     if arguments.distributed or any(value is not None for value in processes):
@@ -38,7 +40,8 @@ def main(argv: list[str]) -> None:
 
     from motion_transformer_jax.training.loop import train_and_evaluate  # slow to import, and not needed for --help
 
-    train_and_evaluate(config, arguments.workdir)
+    with applied(limits):
+        train_and_evaluate(config, arguments.workdir)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ _FORMATS = "mov,matroska,avi,gif,mpeg,mpegts,asf,flv,ogg"
 # A rate above this is a container that has none (browsers record "1000 fps" webm), a longer pause a broken clock.
 _MAX_FPS = 240
 _MAX_PAUSE_SECS = Fraction(60)
+_ROUNDING_PX = 2**16
 # Without it FFmpeg doubles the chroma pixels: 6 dB are lost on a photograph.
 _CHROMA_UPSAMPLING = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
 _GIF_TRAILER = b"\x3b"
@@ -46,11 +47,10 @@ class VideoContainer:
         """
         self._path, self._limits = path, limits
         self._broken = 0
-        self._refused = False  # whether a frame was, as FFmpeg refuses one over the limit of pixels
         self._end = Fraction(0)  # of the last packet seen, in seconds on the file's own clock
         limits.check_file(path)
-        # FFmpeg's decoders look at this before they take memory for a frame.
-        options = {"max_pixels": str(limits.max_pixels)}
+        # FFmpeg's decoders look at this before they take memory for a frame, whose sides they round up.
+        options = {"max_pixels": str(2 * limits.max_pixels + _ROUNDING_PX)}
         try:
             # An absolute path, since FFmpeg would take "a:b.mp4" for a protocol.
             self._container = av.open(
@@ -85,7 +85,7 @@ class VideoContainer:
         """Decodes the frames in order of time; those that cannot be decoded are counted and left out.
 
         Raises:
-            UserError: There are more than the limit of frames, or none within the limit of pixels.
+            UserError: There are more frames than the limit, or larger ones.
         """
         origin, start = None, None
         for count, (frame, image) in enumerate(self._decoded(), 1):
@@ -100,11 +100,6 @@ class VideoContainer:
                 start = seconds - origin
             duration = min(frame.duration * frame.time_base, _MAX_PAUSE_SECS) if frame.duration else 1 / self.fps
             yield start, duration, image
-        if start is None and self._refused:
-            raise UserError(
-                f"{self._path} has no frame of {self._limits.max_pixels:,} pixels or fewer; "
-                "take a smaller video, or raise --max-pixels if you trust it"
-            )
 
     def complaints(self) -> list[str]:
         """Says what was wrong with the frames read so far, one clause each."""
@@ -120,8 +115,7 @@ class VideoContainer:
                 if packet.is_corrupt:  # cut short by the end of the file
                     raise av.error.InvalidDataError(0, "partial packet")
                 frames = packet.decode()
-            except av.error.FFmpegError as error:
-                self._refused |= isinstance(error, av.error.ArgumentError)
+            except av.error.FFmpegError:
                 self._broken += 1
                 continue
             for frame in frames:
@@ -130,6 +124,7 @@ class VideoContainer:
                     yield frame, image
 
     def _image(self, frame: av.VideoFrame) -> np.ndarray | None:
+        self._limits.check_size(self._path, frame.width, frame.height)
         try:
             if not frame.is_corrupt:
                 return _upright(_to_rgb(frame), frame)

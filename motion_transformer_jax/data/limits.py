@@ -16,8 +16,9 @@ from collections.abc import Iterator
 
 from motion_transformer_jax.errors import UserError
 
-# No uncompressed image needs more: four channels of 16 bits.
+# No image file needs more: four channels of 16 bits without compression, and what is told about the image.
 _BYTES_PER_PIXEL = 8
+_METADATA_BYTES = 16 * 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +29,7 @@ class MediaLimits:
         max_pixels: Of an image, a film strip as a whole, or a video's frame.
         max_frames: Of a video, at the rate at which it is read.
         max_seconds: Of a video.
-        max_bytes: Of a file on disk; an image's is held to 8 bytes a pixel of `max_pixels`, too.
+        max_bytes: Of a file on disk; an image's is also held to 8 bytes a pixel of `max_pixels`, and 16 MiB.
     """
 
     max_pixels: int = 8192 * 8192
@@ -48,7 +49,7 @@ class MediaLimits:
             return
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
             raise UserError(f"{path} is a pipe or a device; expected a file: copy it into one")
-        most = min(self.max_bytes, _BYTES_PER_PIXEL * self.max_pixels) if is_image else self.max_bytes
+        most = min(self.max_bytes, _BYTES_PER_PIXEL * self.max_pixels + _METADATA_BYTES) if is_image else self.max_bytes
         if stat.S_ISREG(status.st_mode) and status.st_size > most:
             flags = "--max-bytes and --max-pixels" if is_image else "--max-bytes"
             raise UserError(f"{path} has {status.st_size:,} bytes, over the limit of {most:,}; {_remedy(flags)}")

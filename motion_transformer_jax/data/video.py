@@ -56,11 +56,11 @@ def probe_video(path: str | Path) -> VideoInfo:
     Raises:
         UserError: As `read_frames`.
     """
-    path = _existing(path)
-    with closing(_open(path, current_limits())) as video:
+    path, limits = _existing(path), current_limits()
+    with closing(_open(path, limits)) as video:
         for _, _, image in video.timed_frames():
             return VideoInfo(path, float(video.fps), image.shape[1], image.shape[0], video.num_frames)
-    raise _no_frames(path)
+    raise _no_frames(path, limits)
 
 
 def read_frames(
@@ -153,7 +153,7 @@ def _stream(
             size = size or image.shape[:2]
             yield image if image.shape[:2] == tuple(size) else resize_image(image, size)
         if image is None:
-            raise _no_frames(path)
+            raise _no_frames(path, limits)
         complaints = video.complaints()
     if complaints:
         warn(f"{path}: {'; '.join(complaints)}")
@@ -165,8 +165,11 @@ def _existing(path: str | Path) -> Path:
     return Path(path)
 
 
-def _no_frames(path: Path) -> UserError:
-    return UserError(f"{path} has no readable frame; check that it is a video and that the file is whole")
+def _no_frames(path: Path, limits: MediaLimits) -> UserError:
+    return UserError(
+        f"{path} has no readable frame of {limits.max_pixels:,} pixels or fewer; check that it is a video and that the "
+        "file is whole, or raise --max-pixels if you trust it"
+    )
 
 
 def _open(path: Path, limits: MediaLimits) -> "VideoContainer | _Images":
