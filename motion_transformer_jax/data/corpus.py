@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from motion_transformer_jax.data.confinement import is_file_name
 from motion_transformer_jax.data.video import list_videos
 from motion_transformer_jax.errors import UserError
 
@@ -43,11 +44,6 @@ class Clip:
 def identity(name: str) -> str:
     """Identity of a video's subject: what stands before the first '#' of its name."""
     return name.split("#", 1)[0]
-
-
-def is_file_name(text: str) -> bool:
-    """Whether a text from outside can only name something directly inside a folder, and no other place."""
-    return text not in ("", ".", "..") and "/" not in text and "\0" not in text
 
 
 def list_split(folder: str | os.PathLike, split: str) -> list[Path]:

@@ -15,7 +15,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import dataset_info
 from tensorflow_datasets.core.read_only_builder import ReadOnlyBuilder
 
-from motion_transformer_jax.data.corpus import is_file_name
+from motion_transformer_jax.data.confinement import is_file_name
 from motion_transformer_jax.data.limits import current_limits
 from motion_transformer_jax.errors import UserError
 
