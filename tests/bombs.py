@@ -31,7 +31,13 @@ def tiff(side=SIDE):
 
 def jpeg(side=SIDE):
     frame = struct.pack(">BHHB", 8, side, side, 1) + b"\x01\x11\x00"
-    return b"\xff\xd8\xff\xc0" + struct.pack(">H", len(frame) + 2) + frame + b"\xff\xda\0\x08\x01\x01\0\0\x3f\0" + bytes(100)
+    return (
+        b"\xff\xd8\xff\xc0"
+        + struct.pack(">H", len(frame) + 2)
+        + frame
+        + b"\xff\xda\0\x08\x01\x01\0\0\x3f\0"
+        + bytes(100)
+    )
 
 
 def webp(side=SIDE):
