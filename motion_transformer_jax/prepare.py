@@ -128,8 +128,8 @@ def _inspect(argv: list[str]) -> None:
 
     from motion_transformer_jax import configs
     from motion_transformer_jax.data.augment import Augmentation  # slow to import, as those below
-    from motion_transformer_jax.data.prepared_dataset import open_dataset
     from motion_transformer_jax.data.inspection import describe_dataset, draw_pairs
+    from motion_transformer_jax.data.prepared_dataset import open_dataset
     from motion_transformer_jax.data.prepared_videos import require_prepared
     from motion_transformer_jax.data.video_writer import write_image
 

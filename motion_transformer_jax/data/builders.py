@@ -21,7 +21,7 @@ from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 from motion_transformer_jax.atomic import system_errors
 from motion_transformer_jax.data.corpus import SPLITS, Clip, list_corpus, read_pair_list
 from motion_transformer_jax.data.frame_records import FrameFormat
-from motion_transformer_jax.data.limits import MediaLimits
+from motion_transformer_jax.data.limits import DEFAULT_LIMITS, MediaLimits
 from motion_transformer_jax.data.prepared_dataset import NAME, VERSION, frame_features, open_dataset
 from motion_transformer_jax.data.shard_runners import write_shards
 from motion_transformer_jax.data.shards import Shard, ShardContents, read_contents
@@ -67,7 +67,7 @@ class Preparation:
     pairs: Path | None = None
     jobs: int = 1
     max_bad: float = 0.01
-    limits: MediaLimits = MediaLimits()
+    limits: MediaLimits = DEFAULT_LIMITS
     beam_runner: str | None = None
     beam_options: Sequence[str] = ()
 

@@ -1,7 +1,7 @@
 """How much a media file may ask for: limits that every reader of images and videos keeps.
 
-A file of a few kilobytes can claim an image of gigabytes or a video of years. What it claims is compared with the limits
-before memory is taken for it, and what it then gives is counted.
+A file of a few kilobytes can claim an image of gigabytes or a video of years. What it claims is compared with the
+limits before memory is taken for it, and what it then gives is counted.
 
     with applied(MediaLimits(max_pixels=20_000**2)):
         image = read_image(path)
@@ -76,7 +76,8 @@ def _remedy(flags: str) -> str:
     return f"take a smaller one, or raise {flags} if you trust it"
 
 
-_current = contextvars.ContextVar("media_limits", default=MediaLimits())
+DEFAULT_LIMITS = MediaLimits()
+_current: contextvars.ContextVar[MediaLimits] = contextvars.ContextVar("media_limits", default=DEFAULT_LIMITS)
 
 
 def current_limits() -> MediaLimits:

@@ -1,7 +1,7 @@
 """A prepared dataset, opened as found: it may come from anywhere, so everything in its files is checked before use.
 
-TensorFlow Datasets imports whatever module a dataset's `features.json` names. Ours have one set of features, so that file
-is not read at all.
+TensorFlow Datasets imports whatever module a dataset's `features.json` names. Ours have one set of features, so that
+file is not read at all.
 """
 
 import json

@@ -19,7 +19,7 @@ from tensorflow_datasets.core.example_serializer import ExampleSerializer
 from motion_transformer_jax.atomic import atomic_path
 from motion_transformer_jax.data.corpus import Clip, identity
 from motion_transformer_jax.data.frame_records import FrameFormat, clip_fps, encoded_frames
-from motion_transformer_jax.data.limits import MediaLimits, applied
+from motion_transformer_jax.data.limits import DEFAULT_LIMITS, MediaLimits, applied
 from motion_transformer_jax.data.prepared_dataset import frame_features
 from motion_transformer_jax.errors import UserError
 
@@ -44,7 +44,7 @@ class Shard:
     clips: tuple[Clip, ...]
     first_video: int
     frame_format: FrameFormat
-    limits: MediaLimits = MediaLimits()
+    limits: MediaLimits = DEFAULT_LIMITS
 
     @property
     def sidecar(self) -> Path:

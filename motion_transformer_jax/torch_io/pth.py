@@ -4,7 +4,6 @@ import dataclasses
 import mmap
 import re
 import warnings
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
