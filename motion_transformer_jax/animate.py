@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from motion_transformer_jax.cli import Parser, add_limits, run_command, take_limits
+from motion_transformer_jax.cli import Parser, run_command
 from motion_transformer_jax.compilation_cache import keep_compiled_programs
+from motion_transformer_jax.limit_options import add_limits, take_limits
 
 
 def main(argv: list[str]) -> int | None:

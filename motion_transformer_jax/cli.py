@@ -6,16 +6,15 @@ exit status, or None for success.
 
 import argparse
 import contextlib
-import dataclasses
 import difflib
 import importlib.machinery
 import importlib.util
 import logging
-import math
 import re
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -24,7 +23,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from motion_transformer_jax import configs
-from motion_transformer_jax.data.limits import MediaLimits
+from motion_transformer_jax.configs import base
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.host_memory import keep_freed_memory
 
@@ -40,12 +39,7 @@ COMMANDS = {
     "capacity": "print the parameters and multiply-adds of the networks",
 }
 
-_LIMITS = {
-    "max_pixels": "of an image, a film strip or a video's frame",
-    "max_frames": "of a video",
-    "max_seconds": "of a video",
-    "max_bytes": "of a file on disk",
-}
+CONFIG_IS_RUN = "; it is run as Python: name only files that you trust"
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
 _TERMINATED = 143
@@ -122,12 +116,15 @@ class _Formatter(logging.Formatter):
 def parse_config(path: str, overrides: Sequence[str] = ()) -> ConfigDict:
     """The config of a file, with fields overridden, locked.
 
+    The file is run as Python: it is the user's own code, and the only one of a command's inputs that is run at all.
+
     Args:
       path: a config file, with variants after a colon if wanted: "configs/taichi256.py:stem,depth4".
       overrides: arguments such as "--config.train.batch_size=32".
 
     Raises:
-      UserError: no such file or variant, an unknown field, a value of the wrong type, or another argument.
+      UserError: no such file or variant, code that fails, an unknown field, a value of the wrong type, or another
+        argument.
     """
     file, _, variant = path.partition(":")
     return override_config(_create_config(file, variant), overrides, origin=f"{file} and configs/base.py")
@@ -162,40 +159,6 @@ def override_config(config: ConfigDict, overrides: Sequence[str], *, origin: str
     return values.config
 
 
-def add_limits(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that raise, or lower, the limits of the user's media: one for each field of MediaLimits."""
-    group = parser.add_argument_group("limits of images and videos, against files that ask for too much")
-    for field in dataclasses.fields(MediaLimits):
-        group.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            type=_positive_number if field.type is float else _positive_whole,
-            default=field.default,
-            metavar="N",
-            help=f"{_LIMITS[field.name]} (default: {field.default:,})",
-        )
-
-
-def take_limits(arguments: argparse.Namespace) -> MediaLimits:
-    """The limits that the options of `add_limits` gave; they are taken out of the arguments."""
-    return MediaLimits(**{field.name: vars(arguments).pop(field.name) for field in dataclasses.fields(MediaLimits)})
-
-
-def _positive_whole(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got '{text}'")
-    return int(text)
-
-
-def _positive_number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a number above 0, got '{text}'")
-    return number
-
-
 def checkpoint_step(text: str) -> int | str:
     """The type of the option --step: "best" or a number."""
     if text == "best":
@@ -214,11 +177,41 @@ def _create_config(file: str, variant: str) -> ConfigDict:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
+        if not hasattr(module, "get_config"):
+            raise UserError(f"{file} has no get_config(variant); write it like configs/folder.py")
+        config = module.get_config(variant)
+    except UserError:
+        raise
     except SyntaxError as error:
         raise UserError(f"{file}, line {error.lineno}: {error.msg}; a config file is Python") from error
-    if not hasattr(module, "get_config"):
-        raise UserError(f"{file} has no get_config(variant); write it like configs/folder.py")
-    return module.get_config(variant)
+    except Exception as error:  # whatever the user's code raises
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+        where = f"{file}, line {lines[-1]}" if lines else file
+        raise UserError(f"{where}: {type(error).__name__}: {_one_line(error)}; mend the config") from error
+    _check_structure(file, config)
+    return config
+
+
+def _check_structure(file: str, config: object) -> None:
+    """Raises a UserError where a file's config lacks fields of configs/base.py, or has others or of another type."""
+    if not isinstance(config, ConfigDict):
+        raise UserError(f"{file}: get_config returns a {type(config).__name__}; write it like configs/folder.py")
+    expected, found = _field_types(base.get_config()), _field_types(config)
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in expected or name not in found:
+            problem = "has an unknown field" if name not in expected else "lacks the field"
+            raise UserError(f"{file} {problem} {name}; start from configs/base.py and change its fields alone")
+        if found[name] is not expected[name] and (found[name], expected[name]) != (int, float):
+            types = f"a {found[name].__name__}; expected {expected[name].__name__}"
+            raise UserError(f"{file}: the field {name} is {types}, as in configs/base.py")
+
+
+def _field_types(config: ConfigDict) -> dict[str, type]:
+    types = {}
+    for name, value in config.items():
+        inner = _field_types(value) if isinstance(value, ConfigDict) else None
+        types |= {name: type(value)} if inner is None else {f"{name}.{key}": kind for key, kind in inner.items()}
+    return types
 
 
 def _check_field(config: ConfigDict, argument: str) -> None:

@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from motion_transformer_jax.cli import Parser, add_limits, checkpoint_step, run_command, take_limits
+from motion_transformer_jax.cli import Parser, checkpoint_step, run_command
 from motion_transformer_jax.compilation_cache import keep_compiled_programs
 from motion_transformer_jax.data.limits import applied
+from motion_transformer_jax.limit_options import add_limits, take_limits
 
 if TYPE_CHECKING:
     from motion_transformer_jax.evaluation.checkpoints import Request

@@ -9,7 +9,8 @@ import re
 import sys
 from pathlib import Path
 
-from motion_transformer_jax.cli import Parser, add_limits, parse_config, run_command, take_limits
+from motion_transformer_jax.cli import CONFIG_IS_RUN, Parser, parse_config, run_command
+from motion_transformer_jax.limit_options import add_limits, take_limits
 
 # As data.builders and data.frame_records have them, which are slow to import.
 DATASETS = ("vox256", "taichi256", "ted384", "mgif256", "folder")
@@ -118,7 +119,9 @@ def _inspect(argv: list[str]) -> None:
     parser.add_argument("folder", metavar="DIR", help="what `prepare` had as --out, or the dataset's own folder")
     parser.add_argument("--sheet", metavar="PNG", help="the picture to write (default: pairs.png beside the records)")
     parser.add_argument(
-        "--config", metavar="FILE[:VARIANT,...]", help="whose augmentation to show (default: the dataset's own config)"
+        "--config",
+        metavar="FILE[:VARIANT,...]",
+        help="whose augmentation to show (default: the dataset's own config)" + CONFIG_IS_RUN,
     )
     parser.add_argument("--seed", type=int, default=0, help="of the choice of pairs and of the augmentation")
     parser.epilog = "Any field of the config is set by --config.FIELD=VALUE, such as --config.augmentation.hue=0.5."

@@ -6,9 +6,10 @@ The same command goes on where a run in that folder stopped. A run of several pr
 
 import sys
 
-from motion_transformer_jax.cli import Parser, add_limits, parse_config, run_command, take_limits
+from motion_transformer_jax.cli import CONFIG_IS_RUN, Parser, parse_config, run_command
 from motion_transformer_jax.compilation_cache import keep_compiled_programs
 from motion_transformer_jax.data.limits import applied
+from motion_transformer_jax.limit_options import add_limits, take_limits
 
 
 def main(argv: list[str]) -> None:
@@ -16,7 +17,10 @@ def main(argv: list[str]) -> None:
     keep_compiled_programs()
     parser = Parser("train", description="Train a model; the same command goes on where the run stopped.")
     parser.add_argument(
-        "--config", required=True, metavar="FILE[:VARIANT,...]", help="such as configs/taichi256.py:stem"
+        "--config",
+        required=True,
+        metavar="FILE[:VARIANT,...]",
+        help="such as configs/taichi256.py:stem" + CONFIG_IS_RUN,
     )
     parser.add_argument(
         "--workdir", required=True, metavar="DIR", help="folder of the run: checkpoints, metrics, samples"

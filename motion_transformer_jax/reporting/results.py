@@ -176,9 +176,7 @@ def _check_inside(path: Path, evaluation: Evaluation) -> None:
     """Raises a UserError where a report names files that are not its own: they would be copied and shown."""
     for system in evaluation.systems:
         if not is_file_name(system.name):
-            raise UserError(
-                f"{path} names a system {system.name!r}, no folder's name; run the evaluation again"
-            )
+            raise UserError(f"{path} names a system {system.name!r}, no folder's name; run the evaluation again")
         clips = [video.clip for video in system.videos if video.clip is not None]
         outside = next((file for file in [*clips, *system.pictures.values()] if not is_inner_path(file)), None)
         if outside is not None:
