@@ -134,16 +134,18 @@ def _inspect(argv: list[str]) -> None:
     from motion_transformer_jax.data.inspection import describe_dataset, draw_pairs
     from motion_transformer_jax.data.prepared_dataset import open_dataset
     from motion_transformer_jax.data.prepared_videos import require_prepared
-    from motion_transformer_jax.data.video_writer import write_image
+    from motion_transformer_jax.data.video_writer import require_png, write_image
 
     folder = require_prepared(arguments.folder)
     name = open_dataset(folder).info.config_name  # a config is run as Python: only one of ours by that name
     if arguments.config is None and name not in DATASETS:
         parser.error(f"{folder} names no config of ours but '{name}'; name the one to show with --config")
     config = parse_config(arguments.config or str(Path(configs.__path__[0]) / f"{name}.py"), overrides)
-    print(describe_dataset(folder))
     sheet = Path(arguments.sheet or folder / "pairs.png")
+    require_png(sheet)
+    description = describe_dataset(folder)
     write_image(sheet, draw_pairs(folder, Augmentation(**config.augmentation), seed=arguments.seed))
+    print(description)
     print(f"{sheet}: random pairs before and after the augmentation of {config.name}")
 
 

@@ -97,7 +97,7 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
     except Image.UnidentifiedImageError:
         raise UserError(f"{path} is not an image; expected a png, jpg, bmp, webp, tif or ppm file") from None
     except Exception as error:  # Pillow's decoders raise nearly anything on a damaged file
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"cannot read the image {path} ({reason}); check that the file is whole") from error
 
 
