@@ -38,8 +38,13 @@ def write_all(root: Path) -> Path:
     (root / "text").write_text("neither a number nor a picture\n")
     (root / "nothing").touch()
     (root / "loop").symlink_to("loop")
-    for write in (_write_media, _write_runs, _write_datasets, _write_weights, _write_reports, _write_pickles, _write_configs):
-        write(root)
+    _write_media(root)
+    _write_runs(root)
+    _write_datasets(root)
+    _write_weights(root)
+    _write_reports(root)
+    _write_pickles(root)
+    _write_configs(root)
     return root
 
 
@@ -165,7 +170,11 @@ def _write_reports(root: Path) -> None:
 
 def _write_pickles(root: Path) -> None:
     def write(name, values, videos=("a.mp4", "a.mp4")):
-        columns = {"file_name": videos, "frame_number": range(len(videos)), "value": pandas.Series(values, dtype=object)}
+        columns = {
+            "file_name": videos,
+            "frame_number": range(len(videos)),
+            "value": pandas.Series(values, dtype=object),
+        }
         pandas.DataFrame(columns).to_pickle(root / f"{name}.pkl")
 
     points = np.ones((4, 2), np.float32)
@@ -179,7 +188,9 @@ def _write_pickles(root: Path) -> None:
 
 
 def _write_configs(root: Path) -> None:
-    start = "from motion_transformer_jax.configs import base\ndef get_config(variant):\n    config = base.get_config()\n"
+    start = (
+        "from motion_transformer_jax.configs import base\ndef get_config(variant):\n    config = base.get_config()\n"
+    )
     codes = {
         "syntax": "def (", "raises": "1 / 0", "lone": "x = 1", "number": "def get_config(variant):\n    return 3",
         "field": start + "    config.train.batchsize = 3\n    return config",

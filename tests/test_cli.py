@@ -190,13 +190,6 @@ def test_help_lists_the_commands(capsys):
         assert name in shown and purpose in shown
 
 
-@pytest.mark.parametrize("argv", [[], ["fly"], ["--fast"]])
-def test_wrong_commands(argv, capsys):
-    assert cli.main(argv) == 2
-    shown = capsys.readouterr().err
-    assert shown.startswith("error: ") and "motrans --help" in shown and shown.count("\n") == 1
-
-
 def test_commands_get_the_rest(monkeypatch):
     seen = []
     monkeypatch.setattr("motion_transformer_jax.train.main", seen.append)

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -87,7 +88,7 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
     try:
         limits.check_file(path, is_image=True)
         # Pillow warns about odd palettes, metadata and sizes; the limits are ours, and the rest harms nobody.
-        with warnings.catch_warnings(action="ignore"), _open_header(path) as image:
+        with warnings.catch_warnings(action="ignore"), open(path, "rb") as file, _open_header(file) as image:
             limits.check_size(path, *image.size)
             yield image
     except UserError:
@@ -101,12 +102,12 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
         raise UserError(f"cannot read the image {path} ({reason}); check that the file is whole") from error
 
 
-def _open_header(path: str | Path) -> Image.Image:
+def _open_header(file: BinaryIO) -> Image.Image:
     with _PILLOW_LIMIT:
         pillows = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None
         try:
-            return Image.open(path, formats=_FORMATS)
+            return Image.open(file, formats=_FORMATS)
         finally:
             Image.MAX_IMAGE_PIXELS = pillows
 
