@@ -71,6 +71,8 @@ class VideoContainer:
         if not self._container.streams.video:
             raise UserError(f"{self._path} has no picture, only sound or text; expected a video")
         self._stream = self._container.streams.video[0]
+        if self._stream.codec_context is None:
+            raise UserError(f"{self._path} has a picture that is coded in no known way; convert it to mp4 or webm")
         self._stream.codec_context.options = options
         self.fps = self._mean_rate()
         self._declared_end = self._find_declared_end()

@@ -6,7 +6,7 @@ file is not read at all.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ def open_dataset(folder: str | os.PathLike) -> tfds.core.DatasetBuilder:
     """
     try:
         builder = _FrameReader(os.path.abspath(folder))
+        files = {split.name: [Path(path) for path in split.filepaths] for split in builder.info.splits.values()}
     except Exception as error:  # TFDS raises nearly anything on a damaged folder
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{folder} cannot be read as a prepared dataset ({reason}); {_AGAIN}") from error
@@ -51,7 +52,7 @@ def open_dataset(folder: str | os.PathLike) -> tfds.core.DatasetBuilder:
         raise UserError(f"{folder} holds the dataset {builder.name}, not videos prepared by `motrans prepare`")
     if builder.version.major != VERSION.major:
         raise UserError(f"{folder} was prepared in version {builder.version}, this program reads {VERSION}; {_AGAIN}")
-    _check_files(Path(folder), builder)
+    _check_files(Path(folder), files, builder.info.splits)
     if problem := _find_problem(builder.info.metadata, builder.info.splits):
         raise UserError(f"{folder}: {METADATA_FILE} {problem}; {_AGAIN}")
     return builder
@@ -69,20 +70,17 @@ class _FrameReader(ReadOnlyBuilder, skip_registration=True):
         super().__init__(builder_dir, info_proto=info)
 
 
-def _check_files(folder: Path, builder: tfds.core.DatasetBuilder) -> None:
-    for split in builder.info.splits.values():
-        files = [Path(path) for path in split.filepaths]
-        outside = next((path for path in files if path.parent != folder.absolute()), None)
+def _check_files(folder: Path, files: Mapping[str, Sequence[Path]], splits: Mapping[str, Any]) -> None:
+    for split, paths in files.items():
+        outside = next((path for path in paths if path.parent != folder.absolute()), None)
         if outside is not None:
             raise UserError(f"{folder} names a file outside of itself, {outside}; {_AGAIN}")
-        lacking = next((path for path in files if not path.is_file()), None)
+        lacking = next((path for path in paths if not path.is_file()), None)
         if lacking is not None:
             raise UserError(f"{folder} lacks {lacking.name}; {_AGAIN}")
-        size = sum(path.stat().st_size for path in files)
-        if size != split.num_bytes:
-            raise UserError(
-                f"the files of {split.name} in {folder} have {size} bytes, not {int(split.num_bytes)}; {_AGAIN}"
-            )
+        size, expected = sum(path.stat().st_size for path in paths), int(splits[split].num_bytes)
+        if size != expected:
+            raise UserError(f"the files of {split} in {folder} have {size} bytes, not {expected}; {_AGAIN}")
 
 
 def _find_problem(metadata: Mapping[str, Any], splits: Mapping[str, Any]) -> str | None:

@@ -155,6 +155,8 @@ def read_results(folder: str | os.PathLike) -> Evaluation:
         evaluation = typed(Evaluation, _without_none(content))
     except TypeError as error:
         raise UserError(f"{path} is not a report of `motrans evaluate` ({error}); run the evaluation again") from error
+    if not evaluation.systems:
+        raise UserError(f"{path} holds no system; run the evaluation again")
     _check_inside(path, evaluation)
     return evaluation
 

@@ -1,7 +1,7 @@
-"""Damaged files into every reader: a result that makes sense or a UserError, whatever the bytes, and no memory to speak of.
+"""Damaged files into every reader: a result that makes sense or a UserError, whatever the bytes, and little memory.
 
-A short form of each campaign runs with the other tests, always the same; `make faults` runs the long one, each time with
-other damage.
+A short form of each campaign runs with the other tests, always the same; `make faults` runs the long one, each time
+with other damage.
 """
 
 import csv
@@ -11,6 +11,7 @@ import resource
 import shutil
 from pathlib import Path
 
+import av
 import bombs
 import numpy as np
 import pandas
@@ -48,8 +49,9 @@ from motion_transformer_jax.training.saved_config import load_config, save_confi
 
 LIMITS = MediaLimits(max_pixels=10**6, max_frames=500, max_seconds=100, max_bytes=10**7)
 MOST_MEMORY = 512 * 1024  # KiB that a campaign may add to the process's peak
+pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")  # of long examples
 LENGTHS = pytest.mark.parametrize(
-    "examples", [pytest.param(25, id="short"), pytest.param(2500, id="long", marks=pytest.mark.faults)]
+    "examples", [pytest.param(25, id="short"), pytest.param(1000, id="long", marks=pytest.mark.faults)]
 )
 
 
@@ -83,14 +85,11 @@ ODD_VALUES = st.one_of(
     st.booleans(),
     st.integers(),
     st.floats(),
-    st.sampled_from(
-        [-1, 0, 2**31, 2**63, 10**30, 1e308, "", "..", "../x", "/etc/passwd", "a\0b", "\ud800", "NaN", "x" * 999]
-    ),
+    st.sampled_from([-1, 0, 2**31, 2**63, 10**30, 1e308]),
+    st.sampled_from(["", "..", "../x", "/etc/passwd", "a\0b", "\ud800", "NaN", "x" * 999]),
     st.text(max_size=8),
-    st.recursive(
-        st.integers(),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-    ),
+    st.lists(st.integers(), max_size=3),
+    st.dictionaries(st.text(max_size=3), st.integers() | st.lists(st.text(max_size=2), max_size=2), max_size=3),
 )
 
 
@@ -107,20 +106,16 @@ def _changed_once(draw, value):
     keys = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
     if not keys or draw(st.integers(0, 9)) == 0:
         return draw(ODD_VALUES)
-    key, change = (
-        draw(st.sampled_from(keys)),
-        draw(st.sampled_from(["inside", "inside", "inside", "drop", "add", "repeat"])),
-    )
+    key = draw(st.sampled_from(keys))
+    change = draw(st.sampled_from(["inside", "inside", "inside", "drop", "add"]))
     if change == "inside":
         value[key] = _changed_once(draw, value[key])
     elif change == "drop":
         del value[key]
-    elif change == "add":
-        value.update({draw(st.text(max_size=5)): draw(ODD_VALUES)}) if isinstance(value, dict) else value.append(
-            draw(ODD_VALUES)
-        )
-    elif isinstance(value, list):
-        value.append(value[key])
+    elif isinstance(value, dict):
+        value[draw(st.text(max_size=5))] = draw(ODD_VALUES)
+    else:
+        value.append(draw(st.just(value[key]) | ODD_VALUES))
     return value
 
 
@@ -210,22 +205,13 @@ def test_videos(tmp_path, examples, suffix):
 
 
 def _encode(path: Path) -> None:
-    import av
-
     frames = random_frames(5, 32, 48)
     if path.suffix in (".mp4", ".webm", ".gif"):
         write_video(path, frames, fps=10)
         return
-    codec = {
-        ".avi": "mjpeg",
-        ".mov": "mpeg4",
-        ".mkv": "libx264",
-        ".flv": "flv",
-        ".ts": "mpeg2video",
-        ".mpg": "mpeg1video",
-    }
+    codecs = {".avi": "mjpeg", ".mov": "mpeg4", ".mkv": "libx264", ".flv": "flv", ".ts": "mpeg2video"}
     with av.open(str(path), "w") as file:
-        stream = file.add_stream(codec[path.suffix], rate=25)
+        stream = file.add_stream(codecs.get(path.suffix, "mpeg1video"), rate=25)
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "yuvj420p" if path.suffix == ".avi" else "yuv420p"
         for frame in frames:
@@ -241,10 +227,11 @@ def test_bombs(tmp_path, examples, kind):
 
     def check(side):
         path.write_bytes(getattr(bombs, kind)(side))
-        read_image(path)
+        with applied(LIMITS):
+            read_image(path)
 
-    sides = st.integers(1, 2**16 if kind == "jpeg" else 2**24 if kind == "webp" else 2**31 - 1)
-    campaign(sides.filter(lambda side: kind != "jpeg" or side < 2**16), check, examples)
+    largest = {"jpeg": 2**16 - 1, "webp": 2**24}.get(kind, 2**31 - 1)
+    campaign(st.integers(1, 5000) | st.integers(1, largest), check, examples)
 
 
 # Texts
@@ -276,9 +263,8 @@ def test_pair_tables(tmp_path, examples):
         pairs = read_pair_list(path, names)
         assert pairs and {name for pair in pairs for name in pair} <= set(names)
 
-    rows = st.lists(
-        st.lists(st.text(max_size=5) | st.sampled_from(["source", "driving", *names]), max_size=4), max_size=4
-    )
+    cells = st.text(max_size=5) | st.sampled_from(["source", "driving", *names])
+    rows = st.lists(st.lists(cells, max_size=4), max_size=4)
     campaign(damaged(PAIRS) | st.binary(max_size=60) | rows.map(_as_csv), check, examples)
 
 
