@@ -5,9 +5,11 @@ python -m motion_transformer_jax.ablate --config configs/taichi256.py --out abla
 
 import sys
 
-from motion_transformer_jax.cli import Parser, parse_config, run_command
+from motion_transformer_jax.cli import CONFIG_IS_RUN, Parser, parse_config, run_command
 from motion_transformer_jax.compilation_cache import keep_compiled_programs
+from motion_transformer_jax.data.limits import applied
 from motion_transformer_jax.evaluate import add_evaluation_options, evaluation_options
+from motion_transformer_jax.limit_options import take_limits
 
 BASE = "base"
 
@@ -20,7 +22,9 @@ def main(argv: list[str]) -> None:
         description="Train and evaluate variants of an experiment under one budget, and write the poster's tables: "
         "systems, position encoding, backbone, layers. Started again, the command goes on with what is missing.",
     )
-    parser.add_argument("--config", required=True, metavar="FILE", help="the experiment, such as configs/taichi256.py")
+    parser.add_argument(
+        "--config", required=True, metavar="FILE", help="the experiment, such as configs/taichi256.py" + CONFIG_IS_RUN
+    )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of runs, reports and tables")
     parser.add_argument(
         "--variants",
@@ -45,11 +49,12 @@ def main(argv: list[str]) -> None:
         name: parse_config(f"{arguments.config}:{'' if name == BASE else name}", overrides)
         for name in arguments.variants
     }
-    request = evaluation_options(parser, arguments)
+    limits, request = take_limits(arguments), evaluation_options(parser, arguments)
 
     from motion_transformer_jax.evaluation.ablations import run_ablations  # slow to import, and not needed for --help
 
-    print(run_ablations(configs, arguments.seeds, arguments.out, request))
+    with applied(limits):
+        print(run_ablations(configs, arguments.seeds, arguments.out, request))
 
 
 if __name__ == "__main__":

@@ -10,18 +10,22 @@ from typing import Literal
 
 from motion_transformer_jax.cli import Parser, run_command
 from motion_transformer_jax.compilation_cache import keep_compiled_programs
+from motion_transformer_jax.limit_options import add_limits, take_limits
 
 
 def main(argv: list[str]) -> int | None:
     """Parse the arguments, animate, and print what was done."""
     keep_compiled_programs()
-    arguments = vars(_create_parser().parse_args(argv))
+    parsed = _create_parser().parse_args(argv)
+    limits, arguments = take_limits(parsed), vars(parsed)
 
+    from motion_transformer_jax.data.limits import applied
     from motion_transformer_jax.inference.animated_video import animate_video  # slow to import, not needed for --help
     from motion_transformer_jax.inference.animator import Animator
 
     checkpoint, out = arguments.pop("checkpoint"), arguments["out"]
-    summary = animate_video(lambda: Animator.load(checkpoint), **arguments)
+    with applied(limits):
+        summary = animate_video(lambda: Animator.load(checkpoint), **arguments)
     chosen = "" if summary.best_frame is None else f", best frame {summary.best_frame}"
     print(f"{out}: {summary.frames} frames, {summary.frames / summary.seconds:.1f} frames/s{chosen}")
 
@@ -52,6 +56,7 @@ def _create_parser() -> Parser:
     )
     parser.add_argument("--side-by-side", action="store_true", help="write source, driving video and result in a row")
     parser.add_argument("--fps", type=float, help="frames per second of the result (default: the driving video's)")
+    add_limits(parser)
     return parser
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from motion_transformer_jax import configs
-from motion_transformer_jax.cli import Parser, parse_config, run_command
+from motion_transformer_jax.cli import CONFIG_IS_RUN, Parser, parse_config, run_command
 from motion_transformer_jax.errors import UserError
 
 _ANY_FIELD = "Any field of the config is set by --config.FIELD=VALUE, such as "
@@ -105,7 +105,7 @@ def _network_parser(subject: str, description: str) -> Parser:
     parser = Parser(f"benchmark {subject}", description=description)
     parser.epilog = _ANY_FIELD + "--config.transformer.depth=4."
     add = parser.add_argument
-    add("--config", metavar="FILE[:VARIANT,...]", help="whose networks (default: vox256)")
+    add("--config", metavar="FILE[:VARIANT,...]", help="whose networks (default: vox256)" + CONFIG_IS_RUN)
     add("--dtype", choices=("float32", "bfloat16"), help="of convolutions and matrix products (default: the config's)")
     add("--json", action="store_true", help="print JSON instead of a table")
     return parser
@@ -158,7 +158,7 @@ def _data(argv: list[str]) -> None:
     add("--batch", type=int, default=16, metavar="N", help="pairs in a batch (default %(default)s)")
     add("--batches", type=int, default=16, metavar="N", help="batches timed at a stretch (default %(default)s)")
     add("--workers", default="0,1,2", metavar="N,...", help="numbers of worker processes (default %(default)s)")
-    add("--config", metavar="FILE[:VARIANT,...]", help="whose augmentation (default: vox256)")
+    add("--config", metavar="FILE[:VARIANT,...]", help="whose augmentation (default: vox256)" + CONFIG_IS_RUN)
     add("--json", action="store_true", help="print JSON instead of a table")
     parser.epilog = _ANY_FIELD + "--config.augmentation.hue=0."
     arguments, overrides = parser.parse_known_args(argv)

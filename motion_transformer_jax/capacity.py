@@ -9,7 +9,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from motion_transformer_jax.cli import Parser, parse_config, run_command
+from motion_transformer_jax.cli import CONFIG_IS_RUN, Parser, parse_config, run_command
 
 if TYPE_CHECKING:
     from motion_transformer_jax.evaluation.capacity import Capacity
@@ -41,7 +41,9 @@ def _create_parser() -> Parser:
         description="Print the parameters and multiply-adds of the networks, beside the poster's figures; or those of "
         "any config.",
     )
-    parser.add_argument("--config", metavar="FILE[:VARIANT,...]", help="a config to count, such as configs/ted384.py")
+    parser.add_argument(
+        "--config", metavar="FILE[:VARIANT,...]", help="a config to count, such as configs/ted384.py" + CONFIG_IS_RUN
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table; figures are exact")
     parser.epilog = "Any field of the config is set by --config.FIELD=VALUE, such as --config.model.image_size=512."
     return parser

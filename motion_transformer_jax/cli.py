@@ -14,6 +14,7 @@ import re
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -22,6 +23,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from motion_transformer_jax import configs
+from motion_transformer_jax.configs import base
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.host_memory import keep_freed_memory
 
@@ -37,6 +39,7 @@ COMMANDS = {
     "capacity": "print the parameters and multiply-adds of the networks",
 }
 
+CONFIG_IS_RUN = "; it is run as Python: name only files that you trust"
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
 _TERMINATED = 143
@@ -74,7 +77,7 @@ def run_command(command: Callable[[list[str]], int | None], argv: Sequence[str] 
         with _orderly_termination():
             return command(list(sys.argv[1:] if argv is None else argv)) or 0
     except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {_printable(str(error))}", file=sys.stderr)
         return _USAGE_ERROR
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -113,12 +116,15 @@ class _Formatter(logging.Formatter):
 def parse_config(path: str, overrides: Sequence[str] = ()) -> ConfigDict:
     """The config of a file, with fields overridden, locked.
 
+    The file is run as Python: it is the user's own code, and the only one of a command's inputs that is run at all.
+
     Args:
       path: a config file, with variants after a colon if wanted: "configs/taichi256.py:stem,depth4".
       overrides: arguments such as "--config.train.batch_size=32".
 
     Raises:
-      UserError: no such file or variant, an unknown field, a value of the wrong type, or another argument.
+      UserError: no such file or variant, code that fails, an unknown field, a value of the wrong type, or another
+        argument.
     """
     file, _, variant = path.partition(":")
     return override_config(_create_config(file, variant), overrides, origin=f"{file} and configs/base.py")
@@ -171,11 +177,41 @@ def _create_config(file: str, variant: str) -> ConfigDict:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
+        if not hasattr(module, "get_config"):
+            raise UserError(f"{file} has no get_config(variant); write it like configs/folder.py")
+        config = module.get_config(variant)
+    except UserError:
+        raise
     except SyntaxError as error:
         raise UserError(f"{file}, line {error.lineno}: {error.msg}; a config file is Python") from error
-    if not hasattr(module, "get_config"):
-        raise UserError(f"{file} has no get_config(variant); write it like configs/folder.py")
-    return module.get_config(variant)
+    except Exception as error:  # whatever the user's code raises
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+        where = f"{file}, line {lines[-1]}" if lines else file
+        raise UserError(f"{where}: {type(error).__name__}: {_one_line(error)}; mend the config") from error
+    _check_structure(file, config)
+    return config
+
+
+def _check_structure(file: str, config: object) -> None:
+    """Raises a UserError where a file's config lacks fields of configs/base.py, or has others or of another type."""
+    if not isinstance(config, ConfigDict):
+        raise UserError(f"{file}: get_config returns a {type(config).__name__}; write it like configs/folder.py")
+    expected, found = _field_types(base.get_config()), _field_types(config)
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in expected or name not in found:
+            problem = "has an unknown field" if name not in expected else "lacks the field"
+            raise UserError(f"{file} {problem} {name}; start from configs/base.py and change its fields alone")
+        if found[name] is not expected[name] and (found[name], expected[name]) != (int, float):
+            types = f"a {found[name].__name__}; expected {expected[name].__name__}"
+            raise UserError(f"{file}: the field {name} is {types}, as in configs/base.py")
+
+
+def _field_types(config: ConfigDict) -> dict[str, type]:
+    types = {}
+    for name, value in config.items():
+        inner = _field_types(value) if isinstance(value, ConfigDict) else None
+        types |= {name: type(value)} if inner is None else {f"{name}.{key}": kind for key, kind in inner.items()}
+    return types
 
 
 def _check_field(config: ConfigDict, argument: str) -> None:
@@ -193,6 +229,12 @@ def _check_field(config: ConfigDict, argument: str) -> None:
         group = group[name]
     if isinstance(group, ConfigDict):
         raise UserError(f"config field '{match[1]}' is a group; set its fields one by one: {', '.join(group)}")
+
+
+def _printable(text: str) -> str:
+    """One line that a terminal shows and does not obey: messages repeat what stands in files."""
+    characters = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(text.split()))
+    return "".join(characters)
 
 
 def _one_line(error: Exception) -> str:

@@ -9,7 +9,14 @@ import argparse
 import re
 import sys
 
-from motion_transformer_jax.cli import Parser, checkpoint_step, override_config, parse_config, run_command
+from motion_transformer_jax.cli import (
+    CONFIG_IS_RUN,
+    Parser,
+    checkpoint_step,
+    override_config,
+    parse_config,
+    run_command,
+)
 
 # As torch_io.recognition has them, which is slow to import.
 SYSTEMS = ("motion_transformer", "fomm", "mraa")
@@ -37,7 +44,9 @@ def _from_torch(argv: list[str]) -> None:
     parser.add_argument("file", metavar="FILE", help=".pth, .pth.tar or .safetensors")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to make")
     parser.add_argument(
-        "--config", metavar="CONFIG[:VARIANT]", help="config that the file must fit (default: told by its shapes)"
+        "--config",
+        metavar="CONFIG[:VARIANT]",
+        help="config that the file must fit (default: told by its shapes)" + CONFIG_IS_RUN,
     )
     parser.add_argument("--system", choices=SYSTEMS, help="refuse a file of another system")
     parser.add_argument("--overwrite", action="store_true", help="replace converted weights in DIR")

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from motion_transformer_jax.cli import Parser, checkpoint_step, run_command
 from motion_transformer_jax.compilation_cache import keep_compiled_programs
+from motion_transformer_jax.data.limits import applied
+from motion_transformer_jax.limit_options import add_limits, take_limits
 
 if TYPE_CHECKING:
     from motion_transformer_jax.evaluation.checkpoints import Request
@@ -46,12 +48,13 @@ def _evaluate(argv: list[str]) -> None:
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the report")
     add_evaluation_options(parser)
     arguments = parser.parse_args(argv)
-    request = evaluation_options(parser, arguments)
+    limits, request = take_limits(arguments), evaluation_options(parser, arguments)
 
     from motion_transformer_jax.evaluation.checkpoints import evaluate_checkpoints  # slow to import
     from motion_transformer_jax.reporting.report import markdown_table
 
-    evaluation = evaluate_checkpoints(arguments.checkpoint, arguments.out, request, names=arguments.name)
+    with applied(limits):
+        evaluation = evaluate_checkpoints(arguments.checkpoint, arguments.out, request, names=arguments.name)
     print(markdown_table(evaluation))
     print(f"see {arguments.out / 'index.html'}")
 
@@ -94,6 +97,7 @@ def add_evaluation_options(parser: Parser) -> None:
     add("--per-head", action="store_true", help="also draw each head's attention")
     add("--batch-size", type=int, metavar="N", help="driving frames in a batch")
     add("--seed", type=int, default=0, metavar="N", help="of the grid's choice and the bootstrap (default: 0)")
+    add_limits(parser)
 
 
 def evaluation_options(parser: Parser, arguments: argparse.Namespace) -> "Request":

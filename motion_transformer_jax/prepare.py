@@ -9,7 +9,8 @@ import re
 import sys
 from pathlib import Path
 
-from motion_transformer_jax.cli import Parser, parse_config, run_command
+from motion_transformer_jax.cli import CONFIG_IS_RUN, Parser, parse_config, run_command
+from motion_transformer_jax.limit_options import add_limits, take_limits
 
 # As data.builders and data.frame_records have them, which are slow to import.
 DATASETS = ("vox256", "taichi256", "ted384", "mgif256", "folder")
@@ -44,6 +45,7 @@ def _prepare(argv: list[str]) -> None:
         pairs=arguments.pairs and Path(arguments.pairs),
         jobs=arguments.jobs,
         max_bad=_share(parser, arguments.max_bad),
+        limits=take_limits(arguments),
         beam_runner=arguments.beam_runner,
         beam_options=[f"--{option}" for option in arguments.beam_options.split(",") if option],
     )
@@ -89,6 +91,7 @@ def _create_parser() -> Parser:
         help="run on Apache Beam instead: DirectRunner, DataflowRunner, FlinkRunner ...",
     )
     add("--beam_options", default="", metavar="A=B,C=D", help="options of the Beam runner")
+    add_limits(parser)
     return parser
 
 
@@ -116,7 +119,9 @@ def _inspect(argv: list[str]) -> None:
     parser.add_argument("folder", metavar="DIR", help="what `prepare` had as --out, or the dataset's own folder")
     parser.add_argument("--sheet", metavar="PNG", help="the picture to write (default: pairs.png beside the records)")
     parser.add_argument(
-        "--config", metavar="FILE[:VARIANT,...]", help="whose augmentation to show (default: the dataset's own config)"
+        "--config",
+        metavar="FILE[:VARIANT,...]",
+        help="whose augmentation to show (default: the dataset's own config)" + CONFIG_IS_RUN,
     )
     parser.add_argument("--seed", type=int, default=0, help="of the choice of pairs and of the augmentation")
     parser.epilog = "Any field of the config is set by --config.FIELD=VALUE, such as --config.augmentation.hue=0.5."
@@ -126,17 +131,21 @@ def _inspect(argv: list[str]) -> None:
 
     from motion_transformer_jax import configs
     from motion_transformer_jax.data.augment import Augmentation  # slow to import, as those below
-    from motion_transformer_jax.data.builders import open_dataset
     from motion_transformer_jax.data.inspection import describe_dataset, draw_pairs
+    from motion_transformer_jax.data.prepared_dataset import open_dataset
     from motion_transformer_jax.data.prepared_videos import require_prepared
-    from motion_transformer_jax.data.video_writer import write_image
+    from motion_transformer_jax.data.video_writer import require_png, write_image
 
     folder = require_prepared(arguments.folder)
-    own_config = Path(configs.__path__[0]) / f"{open_dataset(folder).info.config_name}.py"
-    config = parse_config(arguments.config or str(own_config), overrides)
-    print(describe_dataset(folder))
+    name = open_dataset(folder).info.config_name  # a config is run as Python: only one of ours by that name
+    if arguments.config is None and name not in DATASETS:
+        parser.error(f"{folder} names no config of ours but '{name}'; name the one to show with --config")
+    config = parse_config(arguments.config or str(Path(configs.__path__[0]) / f"{name}.py"), overrides)
     sheet = Path(arguments.sheet or folder / "pairs.png")
+    require_png(sheet)
+    description = describe_dataset(folder)
     write_image(sheet, draw_pairs(folder, Augmentation(**config.augmentation), seed=arguments.seed))
+    print(description)
     print(f"{sheet}: random pairs before and after the augmentation of {config.name}")
 
 

@@ -9,7 +9,8 @@ from PIL import Image
 
 from motion_transformer_jax.data.corpus import Clip
 from motion_transformer_jax.data.frame_records import FrameFormat
-from motion_transformer_jax.data.shards import Shard, frame_features, read_contents
+from motion_transformer_jax.data.prepared_dataset import frame_features
+from motion_transformer_jax.data.shards import Shard, read_contents
 from motion_transformer_jax.data.video_writer import write_video
 
 

@@ -101,25 +101,3 @@ def test_runs_of_different_length_do_not_compare(tmp_path, capsys, monkeypatch, 
     monkeypatch.setattr(ablations, "chosen_step", lambda folder, *_: len(folder.name))
     assert run_command(ablate.main, command) == 2
     assert "no_position,debug-seed0 is trained for 23 steps and debug-seed0 for 11" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--variants", "base", "base"], "--variants names one twice"),
-        (["--seeds", "-1"], "--seeds has -1"),
-        (["--variants", "base", "nonsense"], "unknown variant 'nonsense'"),
-        (["--variants", "base", "mraa_avd"], "differ in their budget"),
-        (["--num-videos", "0"], "--num-videos is 0"),
-        (["--pairs", "dataset", *SHORT], "puppets holds no pairs"),
-        (["--data", "nowhere", *SHORT], "there is no folder nowhere"),
-        (["--variants", "base", "fomm", "--config.transformer.depth=0", *SHORT], "transformer.depth"),
-    ],
-)
-def test_mistakes_are_one_line_and_come_before_the_training(tmp_path, capsys, untrained, arguments, message):
-    assert run_command(ablate.main, ["--config", DEMO, "--out", str(tmp_path / "out"), *arguments]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert error.count("\n") == 1
-    assert message in error
-    assert not untrained and not (tmp_path / "out").exists()

@@ -149,36 +149,3 @@ def test_missing_libraries_of_the_official_code_are_told(checkout, monkeypatch, 
     monkeypatch.setattr(official, "_LIBRARIES", {"no_such_module": "a-package", "torch": "torch"})
     assert run_command(benchmark.main, ["animate", *TINY, "--peer", str(checkout)]) == 2
     assert capsys.readouterr().err == "error: the official code needs a-package; pip install a-package\n"
-
-
-@pytest.mark.parametrize(
-    ("argv", "message"),
-    [
-        (["animate", "--frames", "0"], "--frames is 0; expected 1 or more"),
-        (["animate", "--dtype", "float16"], "invalid choice: 'float16'"),
-        (["animate", "--config", "nowhere.py"], "no config file 'nowhere.py'"),
-        (["animate", "--config.model.image_size=255"], "model.image_size=255"),
-        (["animate", "--peer", "nowhere"], "/nowhere/config/voxceleb1.yaml; --peer expects a checkout"),
-        (["animate", "--config", f"{VOX}:fomm", "--peer", "."], "no counterpart of config vox256-fomm"),
-        (["animate", "--config.animate.adapt_scale=True", "--peer", "."], "leave animate.adapt_scale=False"),
-        (["animate", "--profile", __file__], "is a file; expected a folder"),
-        (["train", "--batch", "0"], "--batch is 0; expected 1 or more"),
-        (["train", "--steps", "0"], "--steps is 0; expected 1 or more"),
-        (["train", "--devices", "9"], "9 devices are asked for and 8 are here"),
-        (["train", "--devices", "3"], "train.batch_size=2 is not divisible by the 3 devices"),
-        (["train", "--config", f"{VOX}:mraa_avd"], "trains the disentangler alone"),
-        (["compile", "--batch", "0"], "--batch is 0; expected 1 or more"),
-        (["compile", "--config", f"{VOX}:mraa_avd"], "trains the disentangler alone"),
-        (["grid_sample", "--repeats", "0"], "--repeats is 0; expected 1 or more"),
-        ([], "the following arguments are required: SUBJECT"),
-        (["sleep"], "argument SUBJECT: invalid choice: 'sleep'"),
-        (["data", "--batch", "0"], "--batch is 0; expected 1 or more"),
-        (["data", "--workers", "one"], "--workers is 'one'; expected numbers such as 0,1,2"),
-        (["data", "--source", "nowhere"], "nowhere is not a folder"),
-        (["data", "--config.augmentation.hues=1"], "unknown config field"),
-    ],
-)
-def test_mistakes_are_one_line(argv, message, capsys):
-    assert run_command(benchmark.main, argv) == 2
-    error = capsys.readouterr().err
-    assert message in error and len(error.splitlines()) == 1

@@ -4,8 +4,6 @@ import json
 import subprocess
 import sys
 
-import pytest
-
 from motion_transformer_jax import capacity, configs
 from motion_transformer_jax.cli import parse_config, run_command
 from motion_transformer_jax.evaluation import capacity as evaluation
@@ -83,26 +81,6 @@ def test_a_config_as_a_table(capsys):
         "G",
     ]
     assert len({len(line) for line in shown[2:6]}) == 1
-
-
-@pytest.mark.parametrize(
-    ("argv", "message"),
-    [
-        (["--config", "none.py"], "no config file 'none.py'"),
-        (["--config", f"{DEMO}:huge"], "unknown variant 'huge'"),
-        (["--config", DEMO, "--config.model.imagesize=3"], "did you mean 'image_size'"),
-        (["--config", f"{DEMO}:debug", "--config.model.image_size=30"], "model.image_size=30 is not a multiple"),
-        (["--config", DEMO, "--steps=3"], "unknown option '--steps'"),
-        (["--config.model.image_size=64"], "unexpected argument '--config.model.image_size=64' without --config FILE"),
-        (["extra"], "unexpected argument 'extra'"),
-        (["--config"], "--config: expected one argument"),
-    ],
-)
-def test_mistakes(argv, message, capsys):
-    assert run_command(capacity.main, argv) == 2
-    shown = capsys.readouterr()
-    assert shown.out == "" and shown.err.startswith("error: ") and shown.err.count("\n") == 1
-    assert message in shown.err
 
 
 def test_as_a_module():

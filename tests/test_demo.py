@@ -39,9 +39,3 @@ def test_the_demo_writes_all_it_promises_and_goes_on_where_it_stopped(tmp_path, 
 def test_source_and_driving_figure_are_different_identities():
     assert demo.choose_clips(["id1#wave-0", "id1#walk-1", "id3#squat-0", "id3#squat-1"]) == (2, 0)
     assert demo.choose_clips(["id1#wave-0", "id1#squat-1", "id3#turn-0", "id3#squat-1"]) == (3, 1)
-
-
-def test_unwritable_output(tmp_path, capsys):
-    (tmp_path / "file").touch()
-    assert run_command(demo.main, ["--out", str(tmp_path / "file" / "demo")]) == 2
-    assert capsys.readouterr().err.startswith("error: cannot write into")

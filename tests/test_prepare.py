@@ -58,28 +58,8 @@ def test_identities_in_both_splits_are_told(tmp_path, source, capsys):
     assert "Note: 1 identities are in both splits, such as id1" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--crop", "4:4"], "--crop is '4:4'; expected center, stretch, or a box W:H:X:Y in pixels"),
-        (["--max-bad", "lots"], "--max-bad is 'lots'; expected a share in percent, 0 to 100"),
-        (["--max-bad", "101"], "--max-bad is '101'; expected a share"),
-        (["--jobs", "0"], "--jobs is 0; expected 1 or more"),
-        (["--size", "-3"], "--size is -3; expected pixels, 1 or more"),
-        (["--encoding", "gif"], "invalid choice: 'gif'"),
-        (["--source", "nowhere"], "nowhere is not a folder; expected a folder with train/ and test/"),
-        (["--train-list", "nowhere.txt"], "cannot read nowhere.txt (No such file or directory)"),
-        (["--pairs", "nowhere.csv"], "cannot read nowhere.csv"),
-        (["--beam_runner", "NoRunner"], "the pipeline on NoRunner failed"),
-    ],
-)
-def test_mistakes_are_one_line(tmp_path, source, capsys, options, message):
-    assert run("--dataset", "folder", "--source", source, "--out", tmp_path / "out", *options) == 2
+def test_an_unknown_beam_runner_is_one_line(tmp_path, source, capsys):
+    assert run("--dataset", "folder", "--source", source, "--out", tmp_path / "out", "--beam_runner", "NoRunner") == 2
     error = capsys.readouterr().err
-    assert message in error and error.startswith("error: ") and len(error.splitlines()) == 1
+    assert error.startswith("error: the pipeline on NoRunner failed") and len(error.splitlines()) == 1
     assert not (tmp_path / "out" / "motion_videos" / "folder" / "1.0.0").exists()
-
-
-def test_inspecting_something_else_is_one_line(tmp_path, capsys):
-    assert run("inspect", tmp_path) == 2
-    assert "holds no prepared dataset" in capsys.readouterr().err

@@ -21,19 +21,15 @@ from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
 from motion_transformer_jax.atomic import system_errors
 from motion_transformer_jax.data.corpus import SPLITS, Clip, list_corpus, read_pair_list
 from motion_transformer_jax.data.frame_records import FrameFormat
+from motion_transformer_jax.data.limits import DEFAULT_LIMITS, MediaLimits
+from motion_transformer_jax.data.prepared_dataset import NAME, VERSION, frame_features, open_dataset
 from motion_transformer_jax.data.shard_runners import write_shards
-from motion_transformer_jax.data.shards import (
-    Shard,
-    ShardContents,
-    frame_features,
-    read_contents,
-)
+from motion_transformer_jax.data.shards import Shard, ShardContents, read_contents
 from motion_transformer_jax.data.work_folder import working_alone, write_report
 from motion_transformer_jax.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-_AGAIN = "remove it, and prepare it again with `motrans prepare`"
 _CLIPS_PER_SHARD = 16
 _MAX_SHARDS = 256  # in a split: a reader keeps each one open
 
@@ -60,6 +56,7 @@ class Preparation:
         pairs: CSV file of test videos to animate, or None.
         jobs: Local processes.
         max_bad: Share of the videos that may be unusable, in [0, 1].
+        limits: A video over them is unusable.
         beam_runner: Name of the Beam runner that does the work; None for local processes.
         beam_options: Of the runner.
     """
@@ -70,6 +67,7 @@ class Preparation:
     pairs: Path | None = None
     jobs: int = 1
     max_bad: float = 0.01
+    limits: MediaLimits = DEFAULT_LIMITS
     beam_runner: str | None = None
     beam_options: Sequence[str] = ()
 
@@ -80,7 +78,7 @@ class MotionVideos(FileReaderBuilder):
     `download_and_prepare` downloads nothing: it takes what the datasets' own scripts left.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = VERSION
     RELEASE_NOTES: ClassVar = {"1.0.0": "The first."}
     BUILDER_CONFIGS: ClassVar = [
         VideoConfig(name="vox256", size=256, description="VoxCeleb: faces, an identity in many videos."),
@@ -141,7 +139,7 @@ class MotionVideos(FileReaderBuilder):
             logger.info("%s is there already, from the same files and settings", target)
             return
         wanted = {path.name for shard in shards for path in (shard.path, shard.sidecar)}
-        with working_alone(self.work_folder, wanted, settings=repr(self._preparation.frame_format)):
+        with working_alone(self.work_folder, wanted, settings=self._settings):
             write_shards(
                 shards,
                 jobs=self._preparation.jobs,
@@ -182,6 +180,10 @@ class MotionVideos(FileReaderBuilder):
         names = [clip.name for shard in self.plan["test"] for clip in shard.clips]
         return read_pair_list(self._preparation.pairs, names)
 
+    @property
+    def _settings(self) -> str:
+        return f"{self._preparation.frame_format} {self._preparation.limits}"
+
     def _shards(self, split: str, clips: list[Clip]) -> list[Shard]:
         per_shard = max(_CLIPS_PER_SHARD, -(-len(clips) // _MAX_SHARDS))
         starts = range(0, len(clips), per_shard)
@@ -192,6 +194,7 @@ class MotionVideos(FileReaderBuilder):
                 clips=tuple(clips[start : start + per_shard]),
                 first_video=start,
                 frame_format=self._preparation.frame_format,
+                limits=self._preparation.limits,
             )
             for index, start in enumerate(starts)
         ]
@@ -243,46 +246,12 @@ def prepare_dataset(name: str, out: str | os.PathLike, preparation: Preparation)
         os.fspath(out).encode()
     except UnicodeEncodeError:
         raise UserError(f"the name of {out!a} is not UTF-8, as TensorFlow Datasets needs it; choose another") from None
-    target = out / MotionVideos.name / name / str(MotionVideos.VERSION)
+    target = out / NAME / name / str(VERSION)
     if target.is_dir():
         open_dataset(target)
     with system_errors(out):
         MotionVideos(config=name, data_dir=out, preparation=preparation).download_and_prepare()
     return target
-
-
-def open_dataset(folder: str | os.PathLike) -> tfds.core.DatasetBuilder:
-    """The TFDS builder of a prepared dataset, found whole.
-
-    Args:
-        folder: The dataset's own, `OUT/motion_videos/NAME/VERSION`.
-
-    Raises:
-        UserError: It is of another version than this program writes, damaged, or no dataset of videos.
-    """
-    try:
-        builder = tfds.builder_from_directory(folder)
-        videos = dict(builder.info.metadata).get("videos")
-    except Exception as error:  # TFDS raises nearly anything on a damaged folder
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{folder} cannot be read as a prepared dataset ({reason}); {_AGAIN}") from error
-    if builder.name != MotionVideos.name or not videos:
-        raise UserError(f"{folder} holds the dataset {builder.name}, not videos prepared by `motrans prepare`")
-    if builder.version.major != MotionVideos.VERSION.major:
-        raise UserError(
-            f"{folder} was prepared in version {builder.version}, this program reads {MotionVideos.VERSION}; {_AGAIN}"
-        )
-    for split in builder.info.splits.values():
-        files = [Path(path) for path in split.filepaths]
-        lacking = [path for path in files if not path.is_file()]
-        if lacking:
-            raise UserError(f"{folder} lacks {lacking[0].name}; {_AGAIN}")
-        size = sum(path.stat().st_size for path in files)
-        if size != split.num_bytes:
-            raise UserError(
-                f"the files of {split.name} in {folder} have {size} bytes, not {int(split.num_bytes)}; {_AGAIN}"
-            )
-    return builder
 
 
 def _digest(shards: Sequence[str], pairs: list[tuple[str, str]]) -> str:

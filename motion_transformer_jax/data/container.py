@@ -10,7 +10,8 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation
 
-from motion_transformer_jax.data.image import MAX_PIXELS, over_white
+from motion_transformer_jax.data.image import over_white
+from motion_transformer_jax.data.limits import MediaLimits
 from motion_transformer_jax.errors import UserError
 
 DEFAULT_FPS = Fraction(25)
@@ -23,9 +24,11 @@ _FORMATS = "mov,matroska,avi,gif,mpeg,mpegts,asf,flv,ogg"
 # A rate above this is a container that has none (browsers record "1000 fps" webm), a longer pause a broken clock.
 _MAX_FPS = 240
 _MAX_PAUSE_SECS = Fraction(60)
+_ROUNDING_PX = 2**16
 # Without it FFmpeg doubles the chroma pixels: 6 dB are lost on a photograph.
 _CHROMA_UPSAMPLING = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
 _GIF_TRAILER = b"\x3b"
+_GIF_TAIL = 4096  # bytes in which it is looked for: padding may follow it
 
 
 class VideoContainer:
@@ -36,37 +39,59 @@ class VideoContainer:
         num_frames: Frames in the file as its header has it, or None.
     """
 
-    def __init__(self, path: Path):
-        self._path = path
+    def __init__(self, path: Path, limits: MediaLimits):
+        """Opens a file; no frame is decoded for the caller yet.
+
+        Raises:
+            UserError: There is no video in it, or its header claims more than the limits.
+        """
+        self._path, self._limits = path, limits
         self._broken = 0
         self._end = Fraction(0)  # of the last packet seen, in seconds on the file's own clock
+        limits.check_file(path)
+        # FFmpeg's decoders look at this before they take memory for a frame, whose sides they round up.
+        options = {"max_pixels": str(2 * limits.max_pixels + _ROUNDING_PX)}
         try:
             # An absolute path, since FFmpeg would take "a:b.mp4" for a protocol.
             self._container = av.open(
-                os.path.abspath(path), options={"format_whitelist": _FORMATS}, metadata_errors="replace"
+                os.path.abspath(path), options={"format_whitelist": _FORMATS, **options}, metadata_errors="replace"
             )
         except (av.error.FFmpegError, OSError) as error:
             raise UserError(
                 f"cannot read {path} as a video ({error.strerror}); expected a whole mp4, mov, webm, avi or gif file, "
                 "a folder of frames or a film strip"
             ) from error
+        try:
+            self._read_header(options)
+        except UserError:
+            self.close()
+            raise
+
+    def _read_header(self, options: dict[str, str]) -> None:
         if not self._container.streams.video:
-            self._container.close()
-            raise UserError(f"{path} has no picture, only sound or text; expected a video")
+            raise UserError(f"{self._path} has no picture, only sound or text; expected a video")
         self._stream = self._container.streams.video[0]
+        if self._stream.codec_context is None:
+            raise UserError(f"{self._path} has a picture that is coded in no known way; convert it to mp4 or webm")
+        self._stream.codec_context.options = options
         self.fps = self._mean_rate()
         self._declared_end = self._find_declared_end()
         seconds = None if self._declared_end is None else self._declared_end - self._start_secs()
         self.num_frames = max(1, round(seconds * self.fps)) if seconds else self._stream.frames or None
+        self._limits.check_size(self._path, self._stream.codec_context.width, self._stream.codec_context.height)
+        # More frames than the file has bytes are a broken clock; what comes is counted in any case.
+        if self.num_frames is not None and self.num_frames <= os.path.getsize(self._path):
+            self._limits.check_length(self._path, frames=self.num_frames, seconds=seconds)
 
     def timed_frames(self) -> Iterator[TimedFrame]:
         """Decodes the frames in order of time; those that cannot be decoded are counted and left out.
 
         Raises:
-            UserError: A frame has more than `MAX_PIXELS` pixels.
+            UserError: There are more frames than the limit, or larger ones.
         """
         origin, start = None, None
-        for frame, image in self._decoded():
+        for count, (frame, image) in enumerate(self._decoded(), 1):
+            self._limits.check_length(self._path, frames=count)
             seconds = None if frame.pts is None else frame.pts * frame.time_base
             origin = seconds if origin is None else origin
             if start is None:
@@ -101,8 +126,7 @@ class VideoContainer:
                     yield frame, image
 
     def _image(self, frame: av.VideoFrame) -> np.ndarray | None:
-        if frame.width * frame.height > MAX_PIXELS:
-            raise UserError(f"{self._path} is {frame.width}x{frame.height}, over the limit of 8192x8192")
+        self._limits.check_size(self._path, frame.width, frame.height)
         try:
             if not frame.is_corrupt:
                 return _upright(_to_rgb(frame), frame)
@@ -150,6 +174,7 @@ class VideoContainer:
     def _truncation(self) -> list[str]:
         if self._container.format.name == "gif":  # has no header that tells its length
             with open(self._path, "rb") as file:
+                file.seek(-min(_GIF_TAIL, os.path.getsize(self._path)), os.SEEK_END)
                 whole = file.read().rstrip(b"\0").endswith(_GIF_TRAILER)
             return [] if whole else ["the file ends early"]
         # A container's idea of its own length is off by a frame or a rounding; of a truncated file, by much more.

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from motion_transformer_jax.data.confinement import is_file_name
 from motion_transformer_jax.data.video import list_videos
 from motion_transformer_jax.errors import UserError
 
@@ -110,8 +111,8 @@ def read_list(path: str | os.PathLike) -> dict[str, tuple[str, ...] | None]:
         if not line:
             continue
         video, _, frame = line.partition("/")
-        if video in ("", ".", "..") or "/" in frame or frame == "..":
-            raise UserError(f"{path}, line {number}: '{line}'; expected VIDEO/FRAME or VIDEO")
+        if not is_file_name(video) or (frame and not is_file_name(frame)):
+            raise UserError(f"{path}, line {number}: '{line}'; expected VIDEO/FRAME or VIDEO, names without a path")
         frames = videos.setdefault(video, [])
         if frame:
             frames.append(sys.intern(frame))  # millions of lines have some hundred names

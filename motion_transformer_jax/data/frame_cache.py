@@ -10,6 +10,7 @@ import glob
 import hashlib
 import os
 import secrets
+import tokenize
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -123,8 +124,8 @@ def _write_header(file, num_frames, size):
 def _open_entry(path: Path, size: int) -> CachedVideo | None:
     """The entry at a path, or None when it is missing, damaged or of another size."""
     try:
-        frames = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError):
+        frames = np.lib.format.open_memmap(path, mode="r")  # np.load would also unpack an archive of that name
+    except (OSError, ValueError, EOFError, OverflowError, SyntaxError, tokenize.TokenError):
         return None
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1:] != (size, size, 3):
         return None

@@ -5,6 +5,7 @@ A frame of a folder that is a PNG or JPEG of that size already keeps its bytes, 
 
 import dataclasses
 import io
+import struct
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,12 +17,15 @@ from PIL import Image
 from motion_transformer_jax.data.container import DEFAULT_FPS, broken_frames
 from motion_transformer_jax.data.corpus import Clip
 from motion_transformer_jax.data.image import read_image, resize_image
+from motion_transformer_jax.data.limits import current_limits
 from motion_transformer_jax.data.video import list_frames, probe_video, read_frames
 from motion_transformer_jax.errors import UserError
 
 ENCODINGS = ("png", "jpeg")
 _KEPT_FORMATS = ("PNG", "JPEG")
 _PNG_SIGNATURE = b"\x89PNG"
+_PNG_SIZE = struct.Struct(">II")
+_PNG_SIZE_OFFSET = 16
 # Run lengths alone compress a filtered photograph as well as deflate's search for repeats, in a fifth of the time.
 _OPTIONS = {"png": {"compress_type": zlib.Z_RLE}, "jpeg": {"quality": 95, "subsampling": 0}}
 _EXIF_ORIENTATION = 0x0112
@@ -73,12 +77,24 @@ def clip_fps(clip: Clip) -> float:
     return float(DEFAULT_FPS) if clip.path.is_dir() else probe_video(clip.path).fps
 
 
-def decode_frame(encoded: bytes) -> np.ndarray:
-    """uint8 [H, W, 3] of the bytes of a PNG or JPEG, as `encoded_frames` gives them."""
-    if encoded.startswith(_PNG_SIGNATURE):
-        return pyspng.load(encoded)  # in half of Pillow's time
-    with Image.open(io.BytesIO(encoded), formats=_KEPT_FORMATS) as image:
-        return np.asarray(image)
+def decode_frame(encoded: bytes, size: int) -> np.ndarray:
+    """uint8 [size, size, 3] of the bytes of a PNG or JPEG, as `encoded_frames` gives them.
+
+    Raises:
+        UserError: They are damaged, or an image of another size, which is told before memory is taken for it.
+    """
+    try:
+        if encoded.startswith(_PNG_SIGNATURE):
+            found = _PNG_SIZE.unpack_from(encoded, _PNG_SIZE_OFFSET)
+            image = pyspng.load(encoded) if found == (size, size) else None  # in half of Pillow's time
+        else:
+            with Image.open(io.BytesIO(encoded), formats=_KEPT_FORMATS) as opened:
+                image = np.asarray(opened) if opened.size == (size, size) else None
+    except Exception as error:  # decoders raise nearly anything
+        raise UserError(f"a frame is damaged ({' '.join(str(error).split())})") from error
+    if image is None or image.shape != (size, size, 3) or image.dtype != np.uint8:
+        raise UserError(f"a frame is no image of {size}x{size} pixels and three 8-bit channels")
+    return image
 
 
 def _numbers(clip: Clip) -> set[int] | None:
@@ -114,14 +130,13 @@ def _kept(file: Path, frame_format: FrameFormat) -> bytes | None:
     if isinstance(frame_format.crop, tuple):
         return None
     try:
+        current_limits().check_file(file, is_image=True)
         encoded = file.read_bytes()
         with Image.open(io.BytesIO(encoded), formats=_KEPT_FORMATS) as image:
             fits = image.size == (frame_format.size,) * 2 and image.mode == "RGB"
             if not fits or image.has_transparency_data or image.getexif().get(_EXIF_ORIENTATION, 1) != 1:
                 return None
-        decoded = decode_frame(encoded)
-        if decoded.dtype != np.uint8 or decoded.shape != (frame_format.size, frame_format.size, 3):  # 16 bits a channel
-            return None
+        decode_frame(encoded, frame_format.size)  # refuses 16 bits a channel
     except Exception:  # Pillow's decoders raise nearly anything; `read_image` will tell what is wrong
         return None
     return encoded

@@ -1,18 +1,24 @@
 """Single images from and to the disk: uint8 [H, W, 3] in RGB order, whatever the file holds."""
 
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from motion_transformer_jax.data.limits import current_limits
 from motion_transformer_jax.errors import UserError
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-MAX_PIXELS = 8192 * 8192
 
+# No others: Pillow would run Ghostscript on PostScript, whatever the file's name.
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")
+# Pillow's own limit is a global; ours, which the user may raise, takes its place while a header is read.
+_PILLOW_LIMIT = threading.Lock()
 _EXIF_ORIENTATION = 0x0112
 _EXIF_SIDEWAYS = (5, 6, 7, 8)
 
@@ -30,7 +36,7 @@ def read_image(path: str | Path, *, size: tuple[int, int] | None = None) -> np.n
         uint8 [H, W, 3], RGB.
 
     Raises:
-        UserError: The file is missing, is no image, is damaged, or has more than `MAX_PIXELS` pixels.
+        UserError: The file is missing, is no image, is damaged, or is over the `MediaLimits`.
     """
     with _opened(path) as image:
         array = np.array(_to_rgb(ImageOps.exif_transpose(image)))
@@ -78,23 +84,32 @@ def over_white(image: np.ndarray) -> np.ndarray:
 @contextmanager
 def _opened(path: str | Path) -> Iterator[Image.Image]:
     """Opens an image whose size is within bounds; whatever fails in the body is the file's fault too."""
+    limits = current_limits()
     try:
-        # Pillow warns about odd palettes, metadata and sizes; the limit below is ours, and the rest harms nobody.
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise UserError(f"{path} is {image.width}x{image.height}, over the limit of 8192x8192; make it smaller")
+        limits.check_file(path, is_image=True)
+        # Pillow warns about odd palettes, metadata and sizes; the limits are ours, and the rest harms nobody.
+        with warnings.catch_warnings(action="ignore"), open(path, "rb") as file, _open_header(file) as image:
+            limits.check_size(path, *image.size)
             yield image
     except UserError:
         raise
     except FileNotFoundError:
         raise UserError(f"there is no image {path}; check the path") from None
-    except Image.DecompressionBombError:
-        raise UserError(f"{path} has far more pixels than the limit of 8192x8192; make it smaller") from None
     except Image.UnidentifiedImageError:
         raise UserError(f"{path} is not an image; expected a png, jpg, bmp, webp, tif or ppm file") from None
     except Exception as error:  # Pillow's decoders raise nearly anything on a damaged file
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"cannot read the image {path} ({reason}); check that the file is whole") from error
+
+
+def _open_header(file: BinaryIO) -> Image.Image:
+    with _PILLOW_LIMIT:
+        pillows = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = None
+        try:
+            return Image.open(file, formats=_FORMATS)
+        finally:
+            Image.MAX_IMAGE_PIXELS = pillows
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from motion_transformer_jax.data.augment import Augmentation, augment_pair
-from motion_transformer_jax.data.builders import open_dataset
 from motion_transformer_jax.data.pairs import PairSource
+from motion_transformer_jax.data.prepared_dataset import open_dataset
 from motion_transformer_jax.data.prepared_videos import PreparedVideos
 from motion_transformer_jax.viz.sheet import contact_sheet
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow_datasets as tfds
 
-from motion_transformer_jax.data.builders import MotionVideos, open_dataset
 from motion_transformer_jax.data.frame_records import decode_frame
+from motion_transformer_jax.data.prepared_dataset import NAME, open_dataset
 from motion_transformer_jax.errors import UserError
 
 _INFO = "dataset_info.json"
@@ -33,6 +33,7 @@ class PreparedVideos:
         Raises:
           UserError: the dataset is of another size or version, or damaged.
         """
+        self._folder = os.fspath(folder)
         builder = open_dataset(folder)
         metadata = builder.info.metadata
         self.size: int = metadata["size"]
@@ -53,10 +54,21 @@ class PreparedVideos:
         return int(self._num_frames[index])
 
     def frame(self, index: int, t: int) -> np.ndarray:
-        """Frame `t` of a video as uint8 `[size, size, 3]`; IndexError outside."""
+        """Frame `t` of a video as uint8 `[size, size, 3]`; IndexError outside.
+
+        Raises:
+          UserError: its record is damaged.
+        """
         if not 0 <= t < self._num_frames[index]:
             raise IndexError(f"frame {t} of {self.names[index]}, which has {self._num_frames[index]}")
-        return decode_frame(self._frames[int(self._first[index]) + t]["image"])
+        try:
+            return decode_frame(self._frames[int(self._first[index]) + t]["image"], self.size)
+        except (UserError, RuntimeError, ValueError, LookupError, TypeError) as error:  # TFDS's and ArrayRecord's own
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"{self._folder}: frame {t} of {self.names[index]} cannot be read ({reason}); "
+                "remove the dataset, and prepare it again with `motrans prepare`"
+            ) from error
 
 
 def find_prepared(folder: str | os.PathLike) -> Path | None:
@@ -71,7 +83,7 @@ def find_prepared(folder: str | os.PathLike) -> Path | None:
     folder = Path(folder)
     if (folder / _INFO).is_file():
         return folder
-    root = folder / MotionVideos.name
+    root = folder / NAME
     versions = sorted(path.parent for path in root.glob(f"*/[0-9]*/{_INFO}"))
     configs = {path.parent.name: path for path in versions}  # the newest version of each
     if len(configs) > 1:

@@ -13,26 +13,19 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
 from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
 from motion_transformer_jax.atomic import atomic_path
 from motion_transformer_jax.data.corpus import Clip, identity
 from motion_transformer_jax.data.frame_records import FrameFormat, clip_fps, encoded_frames
+from motion_transformer_jax.data.limits import DEFAULT_LIMITS, MediaLimits, applied
+from motion_transformer_jax.data.prepared_dataset import frame_features
 from motion_transformer_jax.errors import UserError
 
 # One record a group, for random access; images do not compress further.
 _WRITER_OPTIONS = "group_size:1,uncompressed"
 _FORMAT = 1  # of shards and their sidecars; a change makes older ones be written again
-
-
-def frame_features(size: int) -> tfds.features.FeaturesDict:
-    """What a record holds: an encoded image [size, size, 3], its video's place in the split, its own in the video."""
-    return tfds.features.FeaturesDict(
-        {"image": tfds.features.Image(shape=(size, size, 3)), "video": np.int64, "frame": np.int64}
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +37,14 @@ class Shard:
         clips: In order.
         first_video: Place of the first clip in its split.
         frame_format: What frames become.
+        limits: A clip over them is unusable.
     """
 
     path: Path
     clips: tuple[Clip, ...]
     first_video: int
     frame_format: FrameFormat
+    limits: MediaLimits = DEFAULT_LIMITS
 
     @property
     def sidecar(self) -> Path:
@@ -58,7 +53,7 @@ class Shard:
 
     def digest(self) -> str:
         """A fingerprint of what the shard is made from: settings, names, sizes and times of the videos."""
-        digest = hashlib.sha256(repr((_FORMAT, self.first_video, self.frame_format)).encode())
+        digest = hashlib.sha256(repr((_FORMAT, self.first_video, self.frame_format, self.limits)).encode())
         for clip in self.clips:
             entry = (clip.name, clip.frames, _size_and_time(clip.path), _listing(clip.path))
             digest.update(repr(entry).encode("utf-8", "surrogateescape"))
@@ -105,7 +100,7 @@ def read_contents(shard: Shard) -> ShardContents | None:
     """What a finished shard holds; None where it is not finished, or was made from something else."""
     try:
         contents = ShardContents(**json.loads(shard.sidecar.read_text()))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
     return contents if contents.digest == shard.digest() and shard.path.is_file() else None
 
@@ -120,7 +115,7 @@ def write_shard(shard: Shard) -> None:
         return
     shard.sidecar.unlink(missing_ok=True)
     digest = shard.digest()  # before anything is read: what changes meanwhile must be read again
-    with atomic_path(shard.path) as temporary:
+    with atomic_path(shard.path) as temporary, applied(shard.limits):
         contents = _write_records(shard, temporary, digest)
     with atomic_path(shard.sidecar) as temporary:
         temporary.write_text(json.dumps(dataclasses.asdict(contents)))

@@ -19,6 +19,7 @@ import numpy as np
 
 from motion_transformer_jax.data.container import DEFAULT_FPS, TimedFrame, VideoContainer, broken_frames
 from motion_transformer_jax.data.image import IMAGE_SUFFIXES, image_size, read_image, resize_image
+from motion_transformer_jax.data.limits import MediaLimits, applied, current_limits
 from motion_transformer_jax.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -55,11 +56,11 @@ def probe_video(path: str | Path) -> VideoInfo:
     Raises:
         UserError: As `read_frames`.
     """
-    path = _existing(path)
-    with closing(_open(path)) as video:
+    path, limits = _existing(path), current_limits()
+    with closing(_open(path, limits)) as video:
         for _, _, image in video.timed_frames():
             return VideoInfo(path, float(video.fps), image.shape[1], image.shape[0], video.num_frames)
-    raise _no_frames(path)
+    raise _no_frames(path, limits)
 
 
 def read_frames(
@@ -87,14 +88,14 @@ def read_frames(
         uint8 [H, W, 3], RGB.
 
     Raises:
-        UserError: The file is missing, is no video, is larger than `MAX_PIXELS`, or has no readable frame. Only a
+        UserError: The file is missing, is no video, is over the `MediaLimits`, or has no readable frame. Only a
             missing file is reported by the call itself; the rest as the frames are drawn.
     """
     if size is not None and min(size) < 1:
         raise ValueError(f"size must be positive, got {size}")
     if fps is not None and not fps > 0:
         raise ValueError(f"fps must be positive, got {fps}")
-    return _stream(_existing(path), size, fps, warn)
+    return _stream(_existing(path), size, fps, warn, current_limits())
 
 
 def list_videos(folder: str | Path) -> list[Path]:
@@ -142,16 +143,17 @@ def at_constant_rate(timed_frames: Iterable[tuple[Fraction, Fraction, _Frame]], 
 
 
 def _stream(
-    path: Path, size: tuple[int, int] | None, fps: float | None, warn: Callable[[str], None]
+    path: Path, size: tuple[int, int] | None, fps: float | None, warn: Callable[[str], None], limits: MediaLimits
 ) -> Iterator[np.ndarray]:
-    with closing(_open(path)) as video:
+    with closing(_open(path, limits)) as video:
         rate = video.fps if fps is None else Fraction(fps)
         image = None
-        for image in at_constant_rate(video.timed_frames(), rate):
+        for count, image in enumerate(at_constant_rate(video.timed_frames(), rate), 1):
+            limits.check_length(path, frames=count, seconds=count / rate)
             size = size or image.shape[:2]
             yield image if image.shape[:2] == tuple(size) else resize_image(image, size)
         if image is None:
-            raise _no_frames(path)
+            raise _no_frames(path, limits)
         complaints = video.complaints()
     if complaints:
         warn(f"{path}: {'; '.join(complaints)}")
@@ -163,14 +165,17 @@ def _existing(path: str | Path) -> Path:
     return Path(path)
 
 
-def _no_frames(path: Path) -> UserError:
-    return UserError(f"{path} has no readable frame; check that it is a video and that the file is whole")
+def _no_frames(path: Path, limits: MediaLimits) -> UserError:
+    return UserError(
+        f"{path} has no readable frame of {limits.max_pixels:,} pixels or fewer; check that it is a video and that the "
+        "file is whole, or raise --max-pixels if you trust it"
+    )
 
 
-def _open(path: Path) -> "VideoContainer | _Images":
-    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
-        return _Images(path)
-    return VideoContainer(path)
+def _open(path: Path, limits: MediaLimits) -> "VideoContainer | _Images":
+    if not path.is_dir() and path.suffix.lower() not in IMAGE_SUFFIXES:
+        return VideoContainer(path, limits)
+    return _Images(path, limits)
 
 
 def _natural_key(path: Path) -> tuple:
@@ -205,10 +210,12 @@ class _Images:
 
     fps = DEFAULT_FPS
 
-    def __init__(self, path: Path):
-        self._path = path
+    def __init__(self, path: Path, limits: MediaLimits):
+        self._path, self._limits = path, limits
         self._files = list_frames(path) if path.is_dir() else None
-        self.num_frames = len(self._files) if self._files is not None else _strip_length(*image_size(path))
+        with applied(limits):
+            self.num_frames = len(self._files) if self._files is not None else _strip_length(*image_size(path))
+        limits.check_length(path, frames=self.num_frames)
         self._broken = 0
 
     def timed_frames(self) -> Iterator[TimedFrame]:
@@ -223,12 +230,20 @@ class _Images:
 
     def _images(self) -> Iterator[np.ndarray]:
         if self._files is None:
-            yield from np.split(read_image(self._path), self.num_frames, axis=1)
+            yield from np.split(self._read(self._path), self.num_frames, axis=1)
             return
+        first_error = None
         for file in self._files:
             try:
-                image = read_image(file)
-            except UserError:
+                image = self._read(file)
+            except UserError as error:
+                first_error = first_error or error
                 self._broken += 1
             else:
                 yield image
+        if first_error and self._broken == len(self._files):
+            raise first_error
+
+    def _read(self, file: Path) -> np.ndarray:
+        with applied(self._limits):  # of when the video was opened, whoever draws its frames
+            return read_image(file)

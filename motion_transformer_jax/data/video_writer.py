@@ -74,12 +74,19 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
         UserError: The name does not end in .png, or the folder is missing or cannot be written to.
         ValueError: The image is not uint8 [H, W, 3].
     """
-    if Path(path).suffix.lower() != ".png":
-        raise UserError(f"cannot write {path}: images are written as .png; rename it")
+    require_png(path)
     with atomic_path(path) as temporary:
         picture = Image.fromarray(_checked(image))
         with system_errors(path):
             picture.save(temporary, format="PNG")
+
+
+def require_png(path: str | Path) -> None:
+    """Raises a UserError for a name that `write_image` cannot write, before there is an image."""
+    if Path(path).suffix.lower() != ".png":
+        raise UserError(f"cannot write {path}: images are written as .png; rename it")
+    if not Path(path).parent.is_dir():
+        raise UserError(f"cannot write {path}: there is no folder {Path(path).parent}; create it first")
 
 
 def _timed(frames: Iterable[np.ndarray], rate: Fraction) -> Iterator[tuple[Fraction, Fraction, np.ndarray]]:

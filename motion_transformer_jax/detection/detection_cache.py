@@ -18,6 +18,7 @@ from typing import TypeVar
 import numpy as np
 
 from motion_transformer_jax.atomic import atomic_path
+from motion_transformer_jax.data.archives import is_packed
 from motion_transformer_jax.data.folder_videos import cache_roots, first_writable, user_cache
 from motion_transformer_jax.detection.detectors import Embeddings, IdentityEmbedder, KeypointDetector, Keypoints
 from motion_transformer_jax.errors import UserError
@@ -26,7 +27,10 @@ logger = logging.getLogger(__name__)
 
 _SUBFOLDER = "detections"
 _LONGEST_STEM = 80  # characters of the video's name; the digest tells videos apart, the name is for people
-_DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
+_DAMAGED = (
+    *(OSError, ValueError, EOFError, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error),
+    *(MemoryError, TypeError),  # of arrays that claim to be larger than they are, and of other ones
+)
 
 _Detections = TypeVar("_Detections", Keypoints, Embeddings)
 
@@ -87,12 +91,10 @@ class DetectionCache:
             return make(frames)
         path = self.folder / _entry_name(name, key, frames)
         try:
-            # Opened here: NumPy leaves a damaged file open.
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-                entry = kind(**arrays)
+            entry = _read(path, kind)
             if [array.dtype for array in vars(entry).values()] == [np.float32, bool] and is_sound(entry):
                 return entry
-        except (*_DAMAGED, TypeError):  # TypeError: of an entry with other arrays
+        except _DAMAGED:
             pass
         entry = make(frames)
         try:
@@ -112,6 +114,14 @@ def _entry_name(name: str, key: str, frames: np.ndarray) -> str:
     digest.update(np.ascontiguousarray(frames))
     stem = re.sub(r"[^\w.-]+", "_", name).lstrip(".")[:_LONGEST_STEM]
     return f"{stem}.{digest.hexdigest()[:16]}.npz"
+
+
+def _read(path: Path, kind: type[_Detections]) -> _Detections:
+    with open(path, "rb") as file:  # opened here: NumPy leaves a damaged file open
+        if is_packed(file):
+            raise ValueError("compressed, as ours are not")
+        with np.load(file, allow_pickle=False) as arrays:
+            return kind(**arrays)
 
 
 def _write(path: Path, entry: Keypoints | Embeddings) -> None:

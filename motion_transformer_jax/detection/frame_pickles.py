@@ -6,6 +6,7 @@ refused. What the notes say is then read as data. This covers pandas 0.20 to 3, 
 """
 
 import io
+import itertools
 import math
 import pickle
 import pickletools
@@ -19,6 +20,7 @@ import numpy as np
 from motion_transformer_jax.errors import UserError
 
 _LONGEST_NAME = 200  # that is repeated in a message
+_MOST_REPEATS = 16  # of a pickle's bytes in the table: it may name one array many times
 _NATIVE_ORDER = "|="  # in a pickled dtype; "<" and ">" say which other one
 
 
@@ -158,7 +160,7 @@ def read_data_frame(path: str | Path) -> dict[str, list[Any]]:
         raise UserError(f"cannot read {path} ({error.strerror}); expected a pickle of pose-evaluation") from error
     try:
         _check_sizes(content)
-        return _columns(_Unpickler(io.BytesIO(content)).load())
+        return _columns(_Unpickler(io.BytesIO(content)).load(), _Budget(_MOST_REPEATS * len(content)))
     except UserError as error:
         raise UserError(f"{path} {error}; expected the pickle of a DataFrame with arrays and nothing else") from None
     except Exception as error:  # damaged pickles raise nearly everything
@@ -175,7 +177,19 @@ def _check_sizes(content: bytes) -> None:
             raise ValueError("far more places in the memo than objects")
 
 
-def _columns(frame: _Frame) -> dict[str, list[Any]]:
+class _Budget:
+    """How much more a table may hold: pickles can name one thing any number of times."""
+
+    def __init__(self, num_bytes: int):
+        self._left = num_bytes
+
+    def take(self, num_bytes: int):
+        self._left -= num_bytes
+        if self._left < 0:
+            raise ValueError("far more values than bytes")
+
+
+def _columns(frame: _Frame, budget: _Budget) -> dict[str, list[Any]]:
     state = _of(frame, _Frame).state
     manager = _of(state.get("_mgr", state.get("_data")), _Manager)
     if manager.args:  # pandas 1.3 and newer
@@ -184,13 +198,15 @@ def _columns(frame: _Frame) -> dict[str, list[Any]]:
     else:
         state = manager.state[3]["0.14.1"]  # the version that the layout is of, to this day
         blocks, axes = [(block["values"], block["mgr_locs"]) for block in state["blocks"]], state["axes"]
-    names = _values(_of(axes[0], _Index).args[1]["data"])
+    names = _values(_of(axes[0], _Index).args[1]["data"], budget)
     columns: dict[str, list[Any]] = {}
     for values, places in blocks:
-        values = _values(values)
+        values = _values(values, budget)
         rows = values if isinstance(values, np.ndarray) and values.ndim == 2 else [values]
-        for place, row in zip(_places(places, len(names)), rows, strict=True):
-            columns[names[place]] = [_value(value) for value in (row.tolist() if isinstance(row, np.ndarray) else row)]
+        for place, row in zip(_places(places, len(names), budget), rows, strict=True):
+            budget.take(len(row))
+            items = row.tolist() if isinstance(row, np.ndarray) else row
+            columns[names[place]] = [_value(item, budget) for item in items]
     if len({len(column) for column in columns.values()}) > 1:
         raise ValueError("columns of unequal length")
     return columns
@@ -202,32 +218,33 @@ def _of(note: Any, kind: type[_Note]) -> _Note:
     return note
 
 
-def _value(value: Any) -> Any:
+def _value(value: Any, budget: _Budget) -> Any:
     if isinstance(value, (_Array, _Buffer)):
-        return _values(value)
+        return _values(value, budget)
     if isinstance(value, _Scalar):
-        dtype, data = value.args
-        return np.frombuffer(_bytes(data), _dtype(dtype), 1)[0].item()
+        return np.frombuffer(_bytes(value.args[1]), _dtype(value.args[0]), 1)[0].item()
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise UserError(f"holds a {type(value).__name__.strip('_')} as a value")
 
 
-def _values(note: Any) -> np.ndarray | list[Any]:
+def _values(note: Any, budget: _Budget) -> np.ndarray | list[Any]:
     """An array, or a list of texts."""
     if isinstance(note, _ArrowStrings):
-        return _arrow_strings(note.state["_pa_array"])
+        return _arrow_strings(note.state["_pa_array"], budget)
     if isinstance(note, _Strings):
-        return _values(next(part for part in note.state if isinstance(part, (_Array, _Buffer)))).tolist()
+        return _values(next(part for part in note.state if isinstance(part, (_Array, _Buffer))), budget).tolist()
     if isinstance(note, _Buffer):
         data, dtype, shape, order = note.args
-        return np.frombuffer(_bytes(data), _dtype(dtype)).reshape(shape, order=order).copy()
-    _, shape, dtype, is_fortran, data = _of(note, _Array).state
-    order = "F" if is_fortran else "C"
+    else:
+        _, shape, dtype, is_fortran, data = _of(note, _Array).state
+        order = "F" if is_fortran else "C"
     dtype = _dtype(dtype)
     if dtype.hasobject:
         return _objects(data, shape, order)
-    return np.frombuffer(_bytes(data), dtype).reshape(shape, order=order).copy()
+    data = _bytes(data)
+    budget.take(len(data))
+    return np.frombuffer(data, dtype).reshape(shape, order=order).copy()
 
 
 def _objects(items: list[Any], shape: tuple[int, ...], order: str) -> np.ndarray:
@@ -259,24 +276,25 @@ def _bytes(data: Any) -> bytes:
     return bytes(data)
 
 
-def _places(note: Any, num_columns: int) -> Iterable[int]:
+def _places(note: Any, num_columns: int, budget: _Budget) -> Iterable[int]:
     if isinstance(note, _Slice):
         return range(*slice(*note.args).indices(num_columns))
-    return _values(note).tolist()
+    return _values(note, budget).tolist()
 
 
-def _arrow_strings(note: Any) -> list[str | None]:
+def _arrow_strings(note: Any, budget: _Budget) -> list[str | None]:
     """Texts of an Arrow array: offsets into one buffer of UTF-8, and bits that tell which are there."""
     if isinstance(note, _ArrowChunks):
-        return [text for chunk in note.args[0] for text in _arrow_strings(chunk)]
-    # PyArrow puts the arguments in a tuple of their own.
+        return [text for chunk in note.args[0] for text in _arrow_strings(_of(chunk, _ArrowArray), budget)]
     kind, length, _, start, (valid, offsets, data), *_ = _of(note, _ArrowArray).args[0]
     width = {"large_string": "<i8", "string": "<i4"}[_of(kind, _Inert).args[0]]
-    stop = start + length
-    offsets = np.frombuffer(_bytes(offsets), width)[start : stop + 1].tolist()
+    offsets = np.frombuffer(_bytes(offsets), width)[start : start + length + 1]
+    if len(offsets) != length + 1 or (np.diff(offsets) < 0).any():
+        raise ValueError("texts out of order")
     texts = _bytes(data)
-    there = np.unpackbits(np.frombuffer(_bytes(valid), np.uint8), bitorder="little")[start:stop] if valid else None
+    budget.take(length + len(texts))
+    there = np.unpackbits(np.frombuffer(_bytes(valid), np.uint8), bitorder="little")[start:] if valid else None
     return [
-        texts[offsets[index] : offsets[index + 1]].decode() if there is None or there[index] else None
-        for index in range(length)
+        texts[first:last].decode() if there is None or there[index] else None
+        for index, (first, last) in enumerate(itertools.pairwise(offsets.tolist()))
     ]

@@ -18,7 +18,8 @@ from scipy.stats import binomtest
 
 from motion_transformer_jax.atomic import atomic_path, system_errors
 from motion_transformer_jax.errors import UserError
-from motion_transformer_jax.reporting.study_key import FORMAT, StudyKey, read_json, read_key
+from motion_transformer_jax.reporting.study_key import FORMAT, StudyKey, read_key
+from motion_transformer_jax.reporting.typed_json import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ def _read_participants(study: StudyKey, paths: Sequence[str | os.PathLike]) -> d
 
 
 def _read_answers(study: StudyKey, path: str | os.PathLike) -> tuple[str, dict[str, str]]:
-    content = read_json(path, _EXPECTED)
+    content = read_json(Path(path), _EXPECTED)
     try:
         if content["format"] != FORMAT or content["study"] != study.study:
             raise UserError(f"{path} answers another study ({content['study']}); expected {study.study}, the key's")

@@ -15,9 +15,12 @@ import json
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 from motion_transformer_jax.atomic import atomic_path, system_errors
+from motion_transformer_jax.data.confinement import is_file_name, is_inner_path
 from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.reporting.typed_json import read_json, typed
 
 METRICS_FILE = "metrics.json"
 FORMAT = 1  # of metrics.json
@@ -142,34 +145,44 @@ def read_results(folder: str | os.PathLike) -> Evaluation:
         UserError: there is no such file, or it is not one of ours.
     """
     path = Path(folder) / METRICS_FILE
+    if not path.is_file():
+        raise UserError(f"{folder} holds no {METRICS_FILE}; expected what `motrans evaluate` had as --out")
+    content = read_json(path, "what `motrans evaluate` wrote; run the evaluation again")
+    found = content.pop("format", None) if isinstance(content, dict) else None
+    if found != FORMAT:
+        raise UserError(f"{path} has format {found!r}, expected {FORMAT}; run the evaluation again")
     try:
-        content = json.loads(path.read_text("utf-8"))
-        if content["format"] != FORMAT:
-            raise UserError(f"{path} has format {content['format']}, expected {FORMAT}; run the evaluation again")
-        systems = [_system(system) for system in content["systems"]]
-        fields = {field.name: content[field.name] for field in dataclasses.fields(Evaluation)}
-        return Evaluation(**{**fields, "systems": systems})
-    except FileNotFoundError:
-        raise UserError(f"{folder} holds no {METRICS_FILE}; expected what `motrans evaluate` had as --out") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        evaluation = typed(Evaluation, _without_none(content))
+    except TypeError as error:
         raise UserError(f"{path} is not a report of `motrans evaluate` ({error}); run the evaluation again") from error
+    if not evaluation.systems:
+        raise UserError(f"{path} holds no system; run the evaluation again")
+    _check_inside(path, evaluation)
+    return evaluation
 
 
-def _system(content: dict) -> SystemResult:
-    videos = [VideoResult(**{**video, "metrics": _known(video["metrics"])}) for video in content["videos"]]
-    animation = {mode: _figures(figures) for mode, figures in content["animation"].items()}
-    regression, figures = _figures(content["regression"]), _figures(content["figures"])
-    return SystemResult(
-        **{**content, "videos": videos, "figures": figures, "regression": regression, "animation": animation}
-    )
+def _without_none(value: Any) -> Any:
+    """Without what was not finite: dicts' entries that are null, and figures of such a value."""
+    if isinstance(value, list):
+        return [_without_none(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: _without_none(item)
+        for name, item in value.items()
+        if item is not None and not (isinstance(item, dict) and "value" in item and item["value"] is None)
+    }
 
 
-def _figures(content: dict) -> dict[str, Figure]:
-    return {name: Figure(**figure) for name, figure in content.items() if figure["value"] is not None}
-
-
-def _known(metrics: dict) -> dict[str, float]:
-    return {name: value for name, value in metrics.items() if value is not None}
+def _check_inside(path: Path, evaluation: Evaluation) -> None:
+    """Raises a UserError where a report names files that are not its own: they would be copied and shown."""
+    for system in evaluation.systems:
+        if not is_file_name(system.name):
+            raise UserError(f"{path} names a system {system.name!r}, no folder's name; run the evaluation again")
+        clips = [video.clip for video in system.videos if video.clip is not None]
+        outside = next((file for file in [*clips, *system.pictures.values()] if not is_inner_path(file)), None)
+        if outside is not None:
+            raise UserError(f"{path} names {outside!r}, which is not inside its folder; run the evaluation again")
 
 
 def _finite(value):

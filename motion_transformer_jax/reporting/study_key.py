@@ -4,9 +4,9 @@ import dataclasses
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.reporting.typed_json import read_json, typed
 
 FORMAT = 1  # of keys, pages and answers
 
@@ -57,26 +57,20 @@ def read_key(path: str | os.PathLike) -> StudyKey:
     Raises:
         UserError: there is no such file, or it is no key.
     """
-    content = read_json(path, "the key that `motrans evaluate study` wrote beside its page")
+    expected = "the key that `motrans evaluate study` wrote beside its page"
+    content = read_json(Path(path), expected)
     try:
-        questions = [Question(**question) for question in content["questions"]]
-        fields = {field.name: content[field.name] for field in dataclasses.fields(StudyKey)}
-        if content["format"] == FORMAT and len({question.id for question in questions}) == len(questions) > 0:
-            return StudyKey(**{**fields, "questions": questions})
-    except (KeyError, TypeError):
+        if isinstance(content, dict) and content.pop("format", None) == FORMAT:
+            key = typed(StudyKey, content)
+            if _is_sound(key):
+                return key
+    except TypeError:
         pass
-    raise UserError(f"{path} is not the key of a study; expected what `motrans evaluate study` wrote beside its page")
+    raise UserError(f"{path} is not the key of a study; expected {expected}")
 
 
-def read_json(path: str | os.PathLike, expected: str) -> Any:
-    """The content of a JSON file.
-
-    Raises:
-        UserError: it cannot be read as one; the message tells what was expected.
-    """
-    try:
-        return json.loads(Path(path).read_text("utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path} ({error.strerror or error}); expected {expected}") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not JSON ({error}); expected {expected}") from error
+def _is_sound(key: StudyKey) -> bool:
+    ids = [question.id for question in key.questions]
+    sides = [(question.left, question.right) for question in key.questions]
+    known = all(left != right and {left, right} <= set(key.systems) for left, right in sides)
+    return len(set(ids)) == len(ids) > 0 and known

@@ -30,7 +30,7 @@ def describe_torch_file(path: str | Path) -> list[str]:
     lines += [f"{name}: {value if str(value).isprintable() else repr(value)}" for name, value in file.others.items()]
     lines.append(_recognition(file))
     lines += [f"NaN or infinity in {name}" for name in nonfinite_tensors(file.state_dicts)]
-    return lines
+    return [line if line.isprintable() else ascii(line)[1:-1] for line in lines]  # names are the file's, too
 
 
 def _summary(tensors: StateDict) -> str:

@@ -1,6 +1,7 @@
 """Files of PyTorch tensors, `.pth`, `.pth.tar` and `.safetensors`: read without executing anything, and written."""
 
 import dataclasses
+import mmap
 import re
 import warnings
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from motion_transformer_jax.atomic import atomic_path
+from motion_transformer_jax.data.archives import is_packed
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.torch_io.names import STATE_DICTS
 
@@ -18,6 +20,9 @@ from motion_transformer_jax.torch_io.names import STATE_DICTS
 SUFFIXES = (".pth", ".pth.tar", ".safetensors")
 # NumPy itself has no such type; with JAX it has.
 _BFLOAT16 = np.dtype(jnp.bfloat16)
+_ZIP_SIGNATURE = b"PK\x03\x04"
+# Of the calls that PyTorch lets a pickle make, the one that fills as much memory as it is told to.
+_RESERVING_CALL = b"bytearray"
 _EXTRA = "install it with: pip install 'motion_transformer_jax[torch]'"
 
 StateDict = dict[str, np.ndarray]
@@ -101,9 +106,10 @@ def _import_torch(path: Path) -> Any:
 def _load_pth(path: Path) -> dict:
     torch = _import_torch(path)
     try:
+        _check_claims(path)
         with warnings.catch_warnings(action="ignore"):  # PyTorch warns about foreign pickles before it refuses them
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except MemoryError:
+    except UserError:
         raise
     except Exception as error:  # damaged files raise nearly everything
         if name := re.search(r"GLOBAL (\S+)", str(error)):
@@ -117,6 +123,18 @@ def _load_pth(path: Path) -> dict:
     if not isinstance(content, dict):
         raise UserError(f"{path} holds a {type(content).__name__}; expected state dicts")
     return content
+
+
+def _check_claims(path: Path) -> None:
+    """Raises a UserError where PyTorch would take memory without bound for a small file."""
+    with open(path, "rb") as file:
+        if file.read(len(_ZIP_SIGNATURE)) == _ZIP_SIGNATURE and is_packed(file):
+            raise UserError(f"{path} is compressed, as PyTorch's files never are; expected what torch.save wrote")
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            if content.find(_RESERVING_CALL) >= 0:
+                raise UserError(
+                    f"{path} asks for a {_RESERVING_CALL.decode()}, which is refused; expected tensors only"
+                )
 
 
 def _sort(path: Path, content: dict) -> tuple[dict[str, StateDict], dict[str, int | float | str]]:
@@ -146,6 +164,13 @@ def _describe(value: Any) -> int | float | str:
 
 
 def _arrays(path: Path, tensors: Mapping[str, Any]) -> StateDict:
+    """Arrays of a state dict; a tensor may repeat a few numbers of the file as gigabytes, which are then refused."""
+    num_bytes = path.stat().st_size
+    for key, tensor in tensors.items():
+        if tensor.numel() * tensor.element_size() > num_bytes:
+            raise UserError(
+                f"{path}: {key} claims {tensor.numel():,} numbers, more than the file holds; expected tensors"
+            )
     return {key: _array(path, key, tensor.detach()) for key, tensor in tensors.items()}
 
 

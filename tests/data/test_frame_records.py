@@ -23,8 +23,8 @@ def test_files_of_the_right_size_keep_their_bytes(tmp_path, ending):
     assert read(Clip(tmp_path / "v"), FrameFormat(8)) == files
     chosen = Clip(tmp_path / "v", (f"00002{ending}", f"00000{ending}"))
     assert read(chosen, FrameFormat(8, encoding="jpeg")) == [files[2], files[0]]
-    np.testing.assert_allclose(decode_frame(files[1]).astype(int), frame(3, 1), atol=3)
-    assert [len(decode_frame(b)) for b in read(Clip(tmp_path / "v"), FrameFormat(4))] == [4, 4, 4]
+    np.testing.assert_allclose(decode_frame(files[1], 8).astype(int), frame(3, 1), atol=3)
+    assert [len(decode_frame(b, 4)) for b in read(Clip(tmp_path / "v"), FrameFormat(4))] == [4, 4, 4]
 
 
 def write_deep_png(path, image):
@@ -62,9 +62,9 @@ def test_files_that_are_not_plain_are_encoded_anew(tmp_path, change):
     second = read(Clip(tmp_path / "v"), FrameFormat(8))[1]
     assert second != file.read_bytes()
     assert Image.open(io.BytesIO(second)).format == "PNG"
-    assert decode_frame(second).shape == (8, 8, 3)
+    assert decode_frame(second, 8).shape == (8, 8, 3)
     if change == "alpha":
-        assert (decode_frame(second) == 255).all()
+        assert (decode_frame(second, 8) == 255).all()
 
 
 def test_videos_are_encoded_as_asked(tmp_path):
@@ -72,7 +72,7 @@ def test_videos_are_encoded_as_asked(tmp_path):
     png, jpeg = (read(Clip(tmp_path / "v.mp4"), FrameFormat(16, encoding=encoding)) for encoding in ("png", "jpeg"))
     assert [Image.open(io.BytesIO(frames[0])).format for frames in (png, jpeg)] == ["PNG", "JPEG"]
     assert len(png) == len(jpeg) == 4
-    np.testing.assert_allclose(decode_frame(png[2]).astype(int), decode_frame(jpeg[2]), atol=3)
+    np.testing.assert_allclose(decode_frame(png[2], 16).astype(int), decode_frame(jpeg[2], 16), atol=3)
     assert clip_fps(Clip(tmp_path / "v.mp4")) == pytest.approx(10)
     assert clip_fps(Clip(tmp_path)) == 25
 
@@ -85,7 +85,7 @@ def test_crops(tmp_path):
         Image.fromarray(wide).save(tmp_path / "v" / name)
 
     def first(crop):
-        return decode_frame(read(Clip(tmp_path / "v"), FrameFormat(4, crop))[0])[..., 0]
+        return decode_frame(read(Clip(tmp_path / "v"), FrameFormat(4, crop))[0], 4)[..., 0]
 
     assert (first("center") < 20).all()
     assert (first("stretch")[:, -1] > 150).all() and (first("stretch")[:, 0] < 20).all()
@@ -100,7 +100,7 @@ def test_broken_frames_are_left_out_and_told(tmp_path):
         (tmp_path / "v" / name).write_bytes(b"no image")
     told = []
     frames = read(Clip(tmp_path / "v"), FrameFormat(8), told.append)
-    assert [decode_frame(f)[0, 0, 1] for f in frames] == [0, 30]
+    assert [decode_frame(f, 8)[0, 0, 1] for f in frames] == [0, 30]
     assert len(told) == 1 and "2 broken frames skipped" in told[0]
     with pytest.raises(UserError, match=r"00009\.png"):
         read(Clip(tmp_path / "v", ("00009.png",)), FrameFormat(8))
@@ -109,7 +109,7 @@ def test_broken_frames_are_left_out_and_told(tmp_path):
 def test_lists_number_the_frames_of_files(tmp_path):
     write_strip(tmp_path / "s.png", 2, num_frames=5)
     frames = read(Clip(tmp_path / "s.png", ("00004.png", "00001.png")), FrameFormat(8))
-    assert [decode_frame(f)[0, 0, 1] for f in frames] == [10, 40]
+    assert [decode_frame(f, 8)[0, 0, 1] for f in frames] == [10, 40]
     with pytest.raises(UserError, match=r"s\.png is one file, of which a list names frames such as first\.png"):
         read(Clip(tmp_path / "s.png", ("first.png",)), FrameFormat(8))
 
@@ -117,4 +117,4 @@ def test_lists_number_the_frames_of_files(tmp_path):
 def test_strips_are_cut(tmp_path):
     write_strip(tmp_path / "s.png", 2, num_frames=5)
     frames = read(Clip(tmp_path / "s.png"), FrameFormat(8))
-    np.testing.assert_array_equal([decode_frame(f) for f in frames], [frame(2, t) for t in range(5)])
+    np.testing.assert_array_equal([decode_frame(f, 8) for f in frames], [frame(2, t) for t in range(5)])

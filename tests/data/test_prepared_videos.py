@@ -11,9 +11,10 @@ from corpora import frame, write_corpus, write_strip
 from PIL import Image
 
 from motion_transformer_jax.data import shards
-from motion_transformer_jax.data.builders import Preparation, open_dataset, prepare_dataset
+from motion_transformer_jax.data.builders import Preparation, prepare_dataset
 from motion_transformer_jax.data.frame_records import FrameFormat
 from motion_transformer_jax.data.pairs import PairBatches, PairSource
+from motion_transformer_jax.data.prepared_dataset import open_dataset
 from motion_transformer_jax.data.prepared_videos import PreparedVideos, find_prepared, require_prepared
 from motion_transformer_jax.data.video_sources import create_videos
 from motion_transformer_jax.errors import UserError
@@ -142,7 +143,7 @@ def test_another_version_is_refused(out, tmp_path):
         open_dataset(find_prepared(tmp_path))
 
 
-@pytest.mark.parametrize("damage", ["dataset_info.json", "metadata.json", "features.json"])
+@pytest.mark.parametrize("damage", ["dataset_info.json", "metadata.json"])
 def test_a_damaged_dataset_is_refused(out, tmp_path, damage):
     shutil.copytree(find_prepared(out), tmp_path / "d")
     (tmp_path / "d" / damage).write_text("{")

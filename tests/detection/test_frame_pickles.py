@@ -189,6 +189,19 @@ def test_sizes_out_of_proportion_reserve_no_memory(tmp_path, opcodes):
     tracemalloc.stop()
 
 
+def test_one_array_named_a_million_times(tmp_path):
+    """Each row would be a copy: a small file, and a table of terabytes."""
+    array = np.zeros(10**6, np.float32)
+    table = pandas.DataFrame({"file_name": ["a"] * 10**4, "value": pandas.Series([array] * 10**4, dtype=object)})
+    table.to_pickle(tmp_path / "large.pkl")
+    assert (tmp_path / "large.pkl").stat().st_size < 5 * 10**6
+    tracemalloc.start()
+    with pytest.raises(UserError, match="or is damaged"):
+        read_data_frame(tmp_path / "large.pkl")
+    assert tracemalloc.get_traced_memory()[1] < 200_000_000
+    tracemalloc.stop()
+
+
 def test_no_file(tmp_path):
     with pytest.raises(UserError, match=r"cannot read .*none.pkl \(No such file"):
         read_data_frame(tmp_path / "none.pkl")

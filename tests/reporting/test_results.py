@@ -1,5 +1,6 @@
 """metrics.json keeps what was found, and says clearly when it is not ours."""
 
+import dataclasses
 import json
 
 import pytest
@@ -48,6 +49,35 @@ def test_figures_that_are_not_finite_are_left_out(tmp_path):
 def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "metrics.json").write_text(content)
     with pytest.raises(UserError, match="run the evaluation again"):
+        read_results(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"clip": "../../home/secret.mp4"},
+        {"clip": "/etc/passwd"},
+        {"clip": "fomm/../../secret.mp4"},
+        {"clip": ""},
+        {"picture": "/home/secret.png"},
+        {"picture": "../secret.png"},
+        {"system": "../thesis"},
+        {"system": "/"},
+        {"system": "."},
+    ],
+    ids=str,
+)
+def test_files_outside_of_the_report_are_not_its_own(tmp_path, change):
+    """They would be copied into pages that are sent to others."""
+    (system,) = evaluation().systems
+    if "clip" in change:
+        system = dataclasses.replace(system, videos=[dataclasses.replace(system.videos[0], clip=change["clip"])])
+    if "picture" in change:
+        system = dataclasses.replace(system, pictures={"attention": change["picture"]})
+    if "system" in change:
+        system = dataclasses.replace(system, name=change["system"])
+    write_results(tmp_path, dataclasses.replace(evaluation(), systems=[system]))
+    with pytest.raises(UserError, match=r"not inside its folder|no folder's name"):
         read_results(tmp_path)
 
 

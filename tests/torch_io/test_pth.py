@@ -4,6 +4,7 @@ import os
 import pickle
 import random
 import sys
+import zipfile
 
 import jax.numpy as jnp
 import numpy as np
@@ -117,6 +118,30 @@ def test_code_in_the_file_is_not_executed(tmp_path, monkeypatch, trap):
     assert sorted(tmp_path.iterdir()) == sorted(files)  # nothing was made
     with pytest.raises(UserError, match=r"asks to run or to import (posix\.system|io\.open), which is refused"):
         read_torch_file(tmp_path / "zip.pth")
+
+
+class Hoard:
+    """Its pickle asks for a terabyte."""
+
+    def __reduce__(self):
+        return (bytearray, (2**40,))
+
+
+def test_files_that_ask_for_far_more_memory_than_they_have(tmp_path):
+    write_torch_file(tmp_path / "x.pth", {"generator": {"a": np.zeros(10**6, np.float32)}}, {})
+    with zipfile.ZipFile(tmp_path / "x.pth") as whole, zipfile.ZipFile(tmp_path / "z.pth", "w", 8) as packed:
+        for name in whole.namelist():
+            packed.writestr(name, whole.read(name))
+    with pytest.raises(UserError, match=r"z\.pth is compressed, as PyTorch's files never are"):
+        read_torch_file(tmp_path / "z.pth")
+    for zipped in (True, False):
+        content = {"generator": {"a": torch.zeros(1).expand(10**11)}}
+        torch.save(content, tmp_path / "e.pth", _use_new_zipfile_serialization=zipped)
+        with pytest.raises(UserError, match="a claims 100,000,000,000 numbers, more than the file holds"):
+            read_torch_file(tmp_path / "e.pth")
+        torch.save({"generator": {}, "x": Hoard()}, tmp_path / "h.pth", _use_new_zipfile_serialization=zipped)
+        with pytest.raises(UserError, match="asks for a bytearray, which is refused"):
+            read_torch_file(tmp_path / "h.pth")
 
 
 @pytest.mark.parametrize("name", ["x.pth", "x.safetensors"])
