@@ -25,6 +25,9 @@ _MAX_FPS = 240
 _MAX_PAUSE_SECS = Fraction(60)
 # Without it FFmpeg doubles the chroma pixels: 6 dB are lost on a photograph.
 _CHROMA_UPSAMPLING = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
+# Files whose index tells where a time is to be found; others are decoded from their beginning.
+_INDEXED = ("mov,", "matroska,")
+_WORTH_SEEKING_SECS = 2
 _GIF_TRAILER = b"\x3b"
 
 
@@ -34,22 +37,15 @@ class VideoContainer:
     Attributes:
         fps: Mean frames per second.
         num_frames: Frames in the file as its header has it, or None.
+        origin: When the first frame is shown, in seconds on the file's own clock; None until it is decoded.
     """
 
     def __init__(self, path: Path):
         self._path = path
         self._broken = 0
         self._end = Fraction(0)  # of the last packet seen, in seconds on the file's own clock
-        try:
-            # An absolute path, since FFmpeg would take "a:b.mp4" for a protocol.
-            self._container = av.open(
-                os.path.abspath(path), options={"format_whitelist": _FORMATS}, metadata_errors="replace"
-            )
-        except (av.error.FFmpegError, OSError) as error:
-            raise UserError(
-                f"cannot read {path} as a video ({error.strerror}); expected a whole mp4, mov, webm, avi or gif file, "
-                "a folder of frames or a film strip"
-            ) from error
+        self.origin: Fraction | None = None
+        self._container = open_media(path)
         if not self._container.streams.video:
             self._container.close()
             raise UserError(f"{path} has no picture, only sound or text; expected a video")
@@ -59,22 +55,25 @@ class VideoContainer:
         seconds = None if self._declared_end is None else self._declared_end - self._start_secs()
         self.num_frames = max(1, round(seconds * self.fps)) if seconds else self._stream.frames or None
 
-    def timed_frames(self) -> Iterator[TimedFrame]:
+    def timed_frames(self, since: Fraction = Fraction(0)) -> Iterator[TimedFrame]:
         """Decodes the frames in order of time; those that cannot be decoded are counted and left out.
+
+        Args:
+            since: Seconds from the first frame. Frames before it may be left out, save the one shown then.
 
         Raises:
             UserError: A frame has more than `MAX_PIXELS` pixels.
         """
-        origin, start = None, None
-        for frame, image in self._decoded():
-            seconds = None if frame.pts is None else frame.pts * frame.time_base
-            origin = seconds if origin is None else origin
+        start = None
+        for frame, image in self._decoded_since(since):
+            seconds = _shown_at(frame)
+            self.origin = seconds if self.origin is None else self.origin
             if start is None:
-                start = Fraction(0)
-            elif seconds is None or not start < seconds - origin <= start + _MAX_PAUSE_SECS:
+                start = Fraction(0) if seconds is None else seconds - self.origin
+            elif seconds is None or not start < seconds - self.origin <= start + _MAX_PAUSE_SECS:
                 start += 1 / self.fps
             else:
-                start = seconds - origin
+                start = seconds - self.origin
             duration = min(frame.duration * frame.time_base, _MAX_PAUSE_SECS) if frame.duration else 1 / self.fps
             yield start, duration, image
 
@@ -85,6 +84,31 @@ class VideoContainer:
     def close(self) -> None:
         """Closes the file."""
         self._container.close()
+
+    def _decoded_since(self, since: Fraction) -> Iterator[tuple[av.VideoFrame, np.ndarray]]:
+        frames = self._decoded()
+        first = next(frames, None)
+        if first is None:
+            return
+        self.origin = _shown_at(first[0])
+        if self._seek(since):
+            yield from self._decoded()
+        else:
+            yield first
+            yield from frames
+
+    def _seek(self, since: Fraction) -> bool:
+        """Goes to a frame before that time, where that saves decoding and the file has an index."""
+        indexed = self.origin is not None and self._container.format.name.startswith(_INDEXED)
+        if not indexed or since < _WORTH_SEEKING_SECS:
+            return False
+        # A second earlier: FFmpeg seeks by the order of decoding, which runs a little ahead of that of showing.
+        target = int((self.origin + since - 1) / self._stream.time_base)
+        try:
+            self._container.seek(target, stream=self._stream)
+        except av.error.FFmpegError:
+            return False
+        return True
 
     def _decoded(self) -> Iterator[tuple[av.VideoFrame, np.ndarray]]:
         for packet in self._packets():
@@ -157,6 +181,27 @@ class VideoContainer:
         if end is None or end - self._end <= max(Fraction(3, 2) / self.fps, end / 50):
             return []
         return [f"the file ends early, after {float(self._end):.2f} of {float(end):.2f} seconds"]
+
+
+def _shown_at(frame: av.VideoFrame) -> Fraction | None:
+    """Seconds on the file's own clock."""
+    return None if frame.pts is None else frame.pts * frame.time_base
+
+
+def open_media(path: Path) -> av.container.InputContainer:
+    """Opens a file that holds pictures, sound or both.
+
+    Raises:
+        UserError: It is missing, or no such file.
+    """
+    try:
+        # An absolute path, since FFmpeg would take "a:b.mp4" for a protocol.
+        return av.open(os.path.abspath(path), options={"format_whitelist": _FORMATS}, metadata_errors="replace")
+    except (av.error.FFmpegError, OSError) as error:
+        raise UserError(
+            f"cannot read {path} as a video ({error.strerror}); expected a whole mp4, mov, webm, avi or gif file, "
+            "a folder of frames or a film strip"
+        ) from error
 
 
 def broken_frames(count: int) -> list[str]:
