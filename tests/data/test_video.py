@@ -412,7 +412,7 @@ def test_a_part_is_what_it_is_in_the_whole(tmp_path, suffix, start, end):
 def test_a_part_at_another_rate(tmp_path):
     path = encode(tmp_path / "a.mp4", flat_frames(24), options={"g": "5"}, rate=8)
     assert indices(read_frames(path, fps=4, start=2.25, end=2.75)) == [18, 20]
-    assert indices(read_frames(path, fps=16, start=2.25, end=2.5)) == [18, 18, 19, 19]
+    assert indices(read_frames(path, fps=16, start=2.25, end=2.5)) == indices(read_frames(path, fps=16))[36:40]
 
 
 def test_a_part_of_a_video_whose_clock_starts_late(tmp_path):
@@ -439,7 +439,7 @@ def test_a_part_is_not_called_truncated(tmp_path, caplog):
 
 @pytest.mark.parametrize("suffix", ["mp4", "webm"])
 def test_what_lies_before_a_part_is_not_decoded(tmp_path, monkeypatch, suffix):
-    path = encode(tmp_path / f"a.{suffix}", flat_frames(200), options={"g": "25"})
+    path = encode(tmp_path / f"a.{suffix}", flat_frames(20) * 10, options={"g": "25"})
     convert, converted = container._to_rgb, []
     monkeypatch.setattr(container, "_to_rgb", lambda frame: converted.append(1) or convert(frame))
     assert len(list(read_frames(path, start=7, end=7.2))) == 5
