@@ -1,0 +1,38 @@
+"""Frames from a webcam, by Video4Linux."""
+
+from collections.abc import Iterator
+
+import av
+import numpy as np
+
+from motion_transformer_jax.errors import UserError
+
+
+def read_camera(device: str, *, size: tuple[int, int] | None = None, fps: float | None = None) -> Iterator[np.ndarray]:
+    """Streams what a camera sees, without end.
+
+    Args:
+        device: Such as /dev/video0.
+        size: (width, height) that the camera is asked for; None: its own.
+        fps: Frames per second that it is asked for; None: its own.
+
+    Yields:
+        uint8 [H, W, 3], RGB.
+
+    Raises:
+        UserError: There is no such camera, or it does not give what it is asked for.
+    """
+    options = {} if size is None else {"video_size": f"{size[0]}x{size[1]}"}
+    if fps is not None:
+        options["framerate"] = f"{fps:g}"
+    try:
+        container = av.open(device, format="v4l2", options=options)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"cannot open the camera {device} ({reason}); expected a Video4Linux device such as /dev/video0, which no "
+            "other program uses, and a --driving-size and --fps that it knows"
+        ) from error
+    with container:
+        for frame in container.decode(video=0):
+            yield frame.to_ndarray(format="rgb24")
