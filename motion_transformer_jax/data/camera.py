@@ -1,5 +1,6 @@
 """Frames from a webcam, by Video4Linux."""
 
+import logging
 from collections.abc import Iterator
 
 import av
@@ -7,9 +8,11 @@ import numpy as np
 
 from motion_transformer_jax.errors import UserError
 
+logger = logging.getLogger(__name__)
+
 
 def read_camera(device: str, *, size: tuple[int, int] | None = None, fps: float | None = None) -> Iterator[np.ndarray]:
-    """Streams what a camera sees, without end.
+    """Opens a camera and streams what it sees, without end.
 
     Args:
         device: Such as /dev/video0.
@@ -20,19 +23,25 @@ def read_camera(device: str, *, size: tuple[int, int] | None = None, fps: float 
         uint8 [H, W, 3], RGB.
 
     Raises:
-        UserError: There is no such camera, or it does not give what it is asked for.
+        UserError: There is no such camera, or it does not give what it is asked for; by the call itself.
     """
     options = {} if size is None else {"video_size": f"{size[0]}x{size[1]}"}
     if fps is not None:
         options["framerate"] = f"{fps:g}"
     try:
-        container = av.open(device, format="v4l2", options=options)
+        return _decoded(av.open(device, format="v4l2", options=options), device)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(
             f"cannot open the camera {device} ({reason}); expected a Video4Linux device such as /dev/video0, which no "
             "other program uses, and a --driving-size and --fps that it knows"
         ) from error
+
+
+def _decoded(container: av.container.InputContainer, device: str) -> Iterator[np.ndarray]:
     with container:
-        for frame in container.decode(video=0):
-            yield frame.to_ndarray(format="rgb24")
+        try:
+            for frame in container.decode(video=0):
+                yield frame.to_ndarray(format="rgb24")
+        except (av.error.FFmpegError, OSError) as error:
+            logger.warning("the camera %s gives no more frames (%s)", device, error.strerror)
