@@ -31,6 +31,7 @@ _LOSSLESS_CODECS = {
     ".mp4": _Codec("libx264rgb", "rgb24", {"qp": "0", "preset": "medium"}),
     ".webm": _Codec("libvpx-vp9", "gbrp", {"lossless": "1", "deadline": "good", "cpu-used": "4", "row-mt": "1"}),
 }
+_RGB_COLORSPACE = 0  # FFmpeg's number, which PyAV has no name for
 # Delays in a gif are whole hundredths of a second, and viewers slow those below two down to ten.
 _GIF_TIME_BASE = Fraction(1, 100)
 GIF_MAX_FPS = Fraction(50)
@@ -104,20 +105,14 @@ class Encoder:
         self._stream.height, self._stream.width = (length + length % 2 for length in self.shape[:2])
         self._stream.pix_fmt = codec.pixel_format
         # Says which RGB the YUV stands for; else players guess by the size of the picture.
-        self._colorspace = Colorspace.ITU601 if codec.pixel_format == "yuv420p" else Colorspace.RGB
-        self._range = ColorRange.MPEG if codec.pixel_format == "yuv420p" else ColorRange.JPEG
-        self._stream.codec_context.colorspace = self._colorspace
-        self._stream.codec_context.color_range = self._range
+        self._stream.codec_context.colorspace = _RGB_COLORSPACE if lossless else Colorspace.ITU601
+        self._stream.codec_context.color_range = ColorRange.JPEG if lossless else ColorRange.MPEG
 
     def _picture(self, frame: np.ndarray) -> av.VideoFrame:
         padding = (0, self._stream.height - self.shape[0]), (0, self._stream.width - self.shape[1]), (0, 0)
         picture = av.VideoFrame.from_ndarray(np.pad(frame, padding, mode="edge"), format="rgb24")
-        picture = picture.reformat(
-            format=self._stream.pix_fmt,
-            dst_colorspace=self._colorspace,
-            dst_color_range=self._range,
-            interpolation="AREA",
-        )
+        colors = {"dst_colorspace": Colorspace.ITU601, "dst_color_range": ColorRange.MPEG, "interpolation": "AREA"}
+        picture = picture.reformat(format=self._stream.pix_fmt, **(colors if self._stream.pix_fmt == "yuv420p" else {}))
         picture.pts, picture.time_base = self._count, 1 / self._rate
         return picture
 
