@@ -1,6 +1,7 @@
 """Frames into one video file as they come: H.264, VP9 or gif, with sound and a comment."""
 
 import os
+import shutil
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +11,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
-from motion_transformer_jax.atomic import system_errors
+from motion_transformer_jax.atomic import atomic_path, system_errors
 from motion_transformer_jax.data.sound import Sound, SoundTrack
 
 
@@ -35,7 +36,8 @@ _RGB_COLORSPACE = 0  # FFmpeg's number, which PyAV has no name for
 # Delays in a gif are whole hundredths of a second, and viewers slow those below two down to ten.
 _GIF_TIME_BASE = Fraction(1, 100)
 GIF_MAX_FPS = Fraction(50)
-_GIF_TRAILER = b"\x3b"
+_GIF_HEADER_BYTES = 13
+_GIF_LOOP, _GIF_LOOP_BYTES = b"\x21\xff\x0bNETSCAPE2.0", 19  # must come first
 _GIF_COMMENT = b"\x21\xfe"
 _GIF_BLOCK_BYTES = 255
 
@@ -125,12 +127,11 @@ class GifEncoder(Encoder):
     """Gif with a palette of its own for every frame; it has no sound and is not lossless."""
 
     def finish(self) -> None:
-        """Writes the file's end, and the comment, of which FFmpeg knows nothing, before it."""
+        """Writes the file's end, and the comment, of which FFmpeg knows nothing."""
         super().finish()
         if self._comment:
-            with system_errors(self._path), open(self._path, "r+b") as file:
-                file.seek(-len(_GIF_TRAILER), os.SEEK_END)
-                file.write(_GIF_COMMENT + _gif_blocks(self._comment.encode()) + _GIF_TRAILER)
+            with atomic_path(self._path) as temporary, system_errors(self._path):
+                _copy_gif(self._path, temporary, self._comment.encode())
 
     def _open_stream(self, lossless: bool) -> None:
         self._stream = self._container.add_stream("gif", rate=self._rate)
@@ -147,10 +148,18 @@ class GifEncoder(Encoder):
         return self._palette_graph.pull()
 
 
-def _gif_blocks(content: bytes) -> bytes:
-    """Blocks, each behind its length, and the empty one that ends them."""
-    blocks = [content[start : start + _GIF_BLOCK_BYTES] for start in range(0, len(content), _GIF_BLOCK_BYTES)]
-    return b"".join(bytes([len(block)]) + block for block in blocks) + b"\0"
+def _copy_gif(path: Path, copy: Path, comment: bytes) -> None:
+    """Copies a gif with a comment between what holds for all frames and the first of them."""
+    with open(path, "rb") as source, open(copy, "wb") as target:
+        header = source.read(_GIF_HEADER_BYTES)
+        shared = header[-3]  # says whether colours follow that all frames share, and how many
+        target.write(header + source.read(3 << (shared % 8 + 1) if shared & 0x80 else 0))
+        loop = source.read(_GIF_LOOP_BYTES)
+        loops = loop.startswith(_GIF_LOOP)
+        blocks = (comment[start : start + _GIF_BLOCK_BYTES] for start in range(0, len(comment), _GIF_BLOCK_BYTES))
+        written = _GIF_COMMENT + b"".join(bytes([len(block)]) + block for block in blocks) + b"\0"
+        target.write(loop + written if loops else written + loop)
+        shutil.copyfileobj(source, target)
 
 
 def _palette_graph(height: int, width: int) -> av.filter.Graph:

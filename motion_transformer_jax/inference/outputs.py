@@ -1,7 +1,6 @@
 """Where results go: by the output's name, a video, a picture, a folder of frames, or the standard output."""
 
 import os
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -21,6 +20,7 @@ from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.inference.live import STANDARD_STREAM
 
 LABEL = "Synthetic media, made by motion_transformer_jax"
+_STANDARD_OUTPUT = 1  # the file descriptor
 FORMATS = ("mp4", "webm", "gif", "png", "frames")
 
 
@@ -141,7 +141,7 @@ def needs_a_video(out: str | Path) -> UserError:
 @contextmanager
 def _standard_output() -> Iterator[BinaryIO]:
     """A stream of its own, so that a reader who has gone does not trouble Python's."""
-    stream = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    stream = os.fdopen(os.dup(_STANDARD_OUTPUT), "wb")
     try:
         yield stream
     finally:
