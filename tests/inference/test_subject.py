@@ -93,4 +93,6 @@ def test_what_moves_is_in_the_square(without_dlib):
 def test_where_nothing_stands_out_it_is_the_middle(without_dlib, shape):
     square, _ = find_subject([np.full((*shape, 3), 77, np.uint8)])
     assert square.side == min(shape)
-    assert abs(square.x - shape[1] / 2) <= max(1, shape[1] / 50) and abs(square.y - shape[0] / 2) <= max(1, shape[0] / 50)
+    assert abs(square.x - shape[1] / 2) <= max(1, shape[1] / 50) and abs(square.y - shape[0] / 2) <= max(
+        1, shape[0] / 50
+    )
