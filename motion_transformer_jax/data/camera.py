@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from motion_transformer_jax.errors import UserError
 
@@ -39,9 +40,10 @@ def read_camera(device: str, *, size: tuple[int, int] | None = None, fps: float 
 
 
 def _decoded(container: av.container.InputContainer, device: str) -> Iterator[np.ndarray]:
+    converter = VideoReformatter()
     with container:
         try:
             for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="rgb24")
+                yield converter.reformat(frame, format="rgb24").to_ndarray()
         except (av.error.FFmpegError, OSError) as error:
             logger.warning("the camera %s gives no more frames (%s)", device, error.strerror)

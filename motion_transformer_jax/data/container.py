@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from motion_transformer_jax.data.image import MAX_PIXELS, over_white
 from motion_transformer_jax.errors import UserError
@@ -45,6 +45,8 @@ class VideoContainer:
         self._broken = 0
         self._end = Fraction(0)  # of the last packet seen, in seconds on the file's own clock
         self.origin: Fraction | None = None
+        self._display_matrices: dict[int, np.ndarray | None] = {}
+        self._converter = VideoReformatter()  # one for all frames, since each starts threads
         self._container = open_media(path)
         if not self._container.streams.video:
             self._container.close()
@@ -129,11 +131,25 @@ class VideoContainer:
             raise UserError(f"{self._path} is {frame.width}x{frame.height}, over the limit of 8192x8192")
         try:
             if not frame.is_corrupt:
-                return _upright(_to_rgb(frame), frame)
+                return _upright(self._to_rgb(frame), self._display_matrix(frame))
         except av.error.FFmpegError:  # damaged colour tags
             pass
         self._broken += 1
         return None
+
+    def _to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
+        if any(component.is_alpha for component in frame.format.components):
+            return over_white(self._converter.reformat(frame, format="rgba").to_ndarray())
+        return self._converter.reformat(frame, format="rgb24", interpolation=_CHROMA_UPSAMPLING).to_ndarray()
+
+    def _display_matrix(self, frame: av.VideoFrame) -> np.ndarray | None:
+        # Of one frame for each angle: a frame whose side data was asked for is part of a reference cycle, and its picture
+        # stays until the garbage collector comes.
+        if frame.rotation not in self._display_matrices:
+            side_data = frame.side_data.get("DISPLAYMATRIX")
+            matrix = None if side_data is None else np.frombuffer(bytes(side_data), np.int32)
+            self._display_matrices[frame.rotation] = matrix
+        return self._display_matrices[frame.rotation]
 
     def _packets(self) -> Iterator[av.Packet]:
         packets = self._container.demux(self._stream)
@@ -209,18 +225,11 @@ def broken_frames(count: int) -> list[str]:
     return [f"{count} broken frame{'s' if count > 1 else ''} skipped"] if count else []
 
 
-def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    if any(component.is_alpha for component in frame.format.components):
-        return over_white(frame.to_ndarray(format="rgba"))
-    return frame.to_ndarray(format="rgb24", interpolation=_CHROMA_UPSAMPLING)
-
-
-def _upright(image: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
+def _upright(image: np.ndarray, display_matrix: np.ndarray | None) -> np.ndarray:
     """Applies the display matrix, of which only quarter turns and mirrorings are known to exist."""
-    side_data = frame.side_data.get("DISPLAYMATRIX")
-    if side_data is None:
+    if display_matrix is None:
         return image
-    x_from_x, y_from_x, _, x_from_y, y_from_y = np.frombuffer(side_data, np.int32)[:5]
+    x_from_x, y_from_x, _, x_from_y, y_from_y = display_matrix[:5]
     if abs(y_from_x) > abs(x_from_x):
         image, x_sign, y_sign = image.swapaxes(0, 1), x_from_y, y_from_x
     else:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from motion_transformer_jax.atomic import atomic_path, system_errors
 from motion_transformer_jax.data.sound import Sound, SoundTrack
@@ -71,6 +71,7 @@ class Encoder:
         """
         self.shape = shape
         self._path, self._rate, self._comment, self._count = path, rate, comment, 0
+        self._converter = VideoReformatter()  # one for all frames, since each starts threads
         file_format = path.suffix.lower().removeprefix(".")
         options = {"movflags": "+faststart"} if file_format == "mp4" else {}
         with system_errors(path):
@@ -102,7 +103,8 @@ class Encoder:
 
     def _open_stream(self, lossless: bool) -> None:
         codec = (_LOSSLESS_CODECS if lossless else _CODECS)[self._path.suffix.lower()]
-        self._container.metadata["comment"] = self._comment
+        if self._comment:
+            self._container.metadata["comment"] = self._comment
         self._stream = self._container.add_stream(codec.name, rate=self._rate, options=codec.options)
         self._stream.height, self._stream.width = (length + length % 2 for length in self.shape[:2])
         self._stream.pix_fmt = codec.pixel_format
@@ -114,7 +116,9 @@ class Encoder:
         padding = (0, self._stream.height - self.shape[0]), (0, self._stream.width - self.shape[1]), (0, 0)
         picture = av.VideoFrame.from_ndarray(np.pad(frame, padding, mode="edge"), format="rgb24")
         colors = {"dst_colorspace": Colorspace.ITU601, "dst_color_range": ColorRange.MPEG, "interpolation": "AREA"}
-        picture = picture.reformat(format=self._stream.pix_fmt, **(colors if self._stream.pix_fmt == "yuv420p" else {}))
+        picture = self._converter.reformat(
+            picture, format=self._stream.pix_fmt, **(colors if self._stream.pix_fmt == "yuv420p" else {})
+        )
         picture.pts, picture.time_base = self._count, 1 / self._rate
         return picture
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from motion_transformer_jax.inference.animated_frame import DrivingFrame
 
-# Chosen on made-up motion at 25 frames a second: jitter of 0.002 to 0.005 ([-1, 1] is the frame) at rest is halved; of a
-# mouth that opens by 0.05 four times a second 84 % are left, 15 ms late.
+# Chosen on made-up motion at 25 frames a second: jitter at rest of 0.002 to 0.005 (the frame is [-1, 1]) is halved; of
+# a mouth that opens by 0.05 four times a second 84 % are left, 15 ms late.
 REST_CUTOFF_HZ = 1.0
 CUTOFF_PER_SPEED = 10.0  # Hz, for a speed of 1 a second
 _SPEED_CUTOFF_HZ = 6.0

@@ -1,3 +1,4 @@
+import gc
 import itertools
 import logging
 import tracemalloc
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from motion_transformer_jax.data import container
+from motion_transformer_jax.data.container import VideoContainer
 from motion_transformer_jax.data.video import at_constant_rate, list_videos, probe_video, read_frames
 from motion_transformer_jax.data.video_writer import write_video
 from motion_transformer_jax.errors import UserError
@@ -440,7 +441,19 @@ def test_a_part_is_not_called_truncated(tmp_path, caplog):
 @pytest.mark.parametrize("suffix", ["mp4", "webm"])
 def test_what_lies_before_a_part_is_not_decoded(tmp_path, monkeypatch, suffix):
     path = encode(tmp_path / f"a.{suffix}", flat_frames(20) * 10, options={"g": "25"})
-    convert, converted = container._to_rgb, []
-    monkeypatch.setattr(container, "_to_rgb", lambda frame: converted.append(1) or convert(frame))
+    convert, converted = VideoContainer._to_rgb, []
+    monkeypatch.setattr(VideoContainer, "_to_rgb", lambda self, frame: converted.append(1) or convert(self, frame))
     assert len(list(read_frames(path, start=7, end=7.2))) == 5
     assert len(converted) < 70
+
+
+def test_frames_are_freed_without_the_garbage_collector(tmp_path):
+    path = encode(tmp_path / "a.mp4", flat_frames(25) * 4)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in read_frames(path):
+            pass
+        assert gc.collect() < 50
+    finally:
+        gc.enable()
