@@ -1,63 +1,192 @@
-"""Animate an image: `python -m motion_transformer_jax.animate --checkpoint runs/taichi256 --source me.png ...`.
+"""Animate images: `python -m motion_transformer_jax.animate --checkpoint runs/taichi256 --source me.png ...`.
 
 `--driving dance.mp4 --out result.mp4` name the video whose motion is carried over, and the result.
 """
 
 import argparse
+import os
+import re
 import sys
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from motion_transformer_jax.cli import Parser, run_command
 from motion_transformer_jax.compilation_cache import keep_compiled_programs
 from motion_transformer_jax.limit_options import add_limits, take_limits
 
+if TYPE_CHECKING:
+    from motion_transformer_jax.inference.animated_video import Summary
+
 
 def main(argv: list[str]) -> int | None:
     """Parse the arguments, animate, and print what was done."""
     keep_compiled_programs()
-    parsed = _create_parser().parse_args(argv)
+    parser = _create_parser()
+    parsed = parser.parse_args(argv)
     limits, arguments = take_limits(parsed), vars(parsed)
 
+    # Slow to import, and not needed for --help.
     from motion_transformer_jax.data.limits import applied
-    from motion_transformer_jax.inference.animated_video import animate_video  # slow to import, not needed for --help
+    from motion_transformer_jax.inference.animated_video import animate_sources, animate_video
     from motion_transformer_jax.inference.animator import Animator
+    from motion_transformer_jax.inference.live import STANDARD_STREAM, is_live
+    from motion_transformer_jax.inference.options import AnimationOptions
 
-    checkpoint, out = arguments.pop("checkpoint"), arguments["out"]
+    names = ("checkpoint", "source", "driving", "out", "format", "batch_size")
+    checkpoint, sources, driving, out, form, batch_size = (arguments.pop(name) for name in names)
+    options = AnimationOptions(**arguments)
+
+    def create_animator() -> Animator:
+        return Animator.load(checkpoint, batch_size=batch_size or (1 if is_live(driving) else None))
+
+    several = len(sources) > 1 or os.path.isdir(sources[0])
+    if form is not None and not several:
+        parser.error("--format is for several sources; the result of a single one is told by the name of --out")
     with applied(limits):
-        summary = animate_video(lambda: Animator.load(checkpoint), **arguments)
-    chosen = "" if summary.best_frame is None else f", best frame {summary.best_frame}"
-    print(f"{out}: {summary.frames} frames, {summary.frames / summary.seconds:.1f} frames/s{chosen}")
+        if several:
+            summaries = animate_sources(create_animator, sources, driving, out, options, form=form)
+        else:
+            summaries = [animate_video(create_animator, sources[0], driving, out, options)]
+    for summary in summaries:
+        print(_describe(summary), file=sys.stderr if out == STANDARD_STREAM else sys.stdout)
+
+
+def _describe(summary: "Summary") -> str:
+    text = f"{summary.out}: {summary.frames} frames, {summary.frames / summary.seconds:.1f} frames/s"
+    if summary.best_frame is not None:
+        text += f", best frame {summary.best_frame}"
+    if summary.latency is not None:
+        median, high = (round(1000 * seconds) for seconds in (summary.latency.median, summary.latency.percentile_95))
+        text += f", latency {median} ms (95 %: {high} ms)"
+    return text
 
 
 def _create_parser() -> Parser:
     parser = Parser("animate", description="Move the figure in an image as the one in a video moves.")
-    parser.add_argument("--checkpoint", required=True, metavar="DIR", help="folder of a training run, its --workdir")
-    parser.add_argument("--source", required=True, metavar="IMAGE", help="image to animate, of any size")
-    parser.add_argument("--driving", required=True, metavar="VIDEO", help="video, folder of frames or film strip")
-    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="result: .mp4, .webm or .gif")
-    parser.add_argument(
+    for add_arguments in (_add_files, _add_motion, _add_picture, _add_time, _add_output):
+        add_arguments(parser)
+    add_limits(parser)
+    return parser
+
+
+def _add_files(parser: Parser) -> None:
+    files = parser.add_argument_group("files")
+    files.add_argument("--checkpoint", required=True, metavar="DIR", help="folder of a training run, its --workdir")
+    files.add_argument(
+        "--source",
+        required=True,
+        nargs="+",
+        metavar="IMAGE",
+        help="image to animate, of any size; several, or a folder",
+    )
+    files.add_argument(
+        "--driving",
+        required=True,
+        metavar="VIDEO",
+        help="video, folder of frames, film strip or single image; - for raw rgb24 frames on the standard input; "
+        "/dev/video0 for a camera",
+    )
+    files.add_argument(
+        "--out",
+        required=True,
+        metavar="FILE",
+        help="result: .mp4, .webm or .gif; NAME/ for a folder of PNG frames; .png, of a single driving image; - for "
+        "raw rgb24 frames on the standard output. Of several sources: the folder of their results",
+    )
+    files.add_argument(
+        "--format",
+        choices=("mp4", "webm", "gif", "png", "frames"),
+        help="of the results of several sources (default: mp4; png for a single driving image)",
+    )
+
+
+def _add_motion(parser: Parser) -> None:
+    motion = parser.add_argument_group("motion")
+    motion.add_argument(
         "--mode",
         choices=("relative", "absolute", "avd"),
         help="carry over the change since one driving frame, the driving motion itself, or the driving pose in the "
-        "source figure's shape (MRAA with a disentangler) (default: the config's)",
+        "source figure's shape (MRAA with a disentangler) (default: the config's; absolute for a single driving image)",
     )
-    parser.add_argument(
+    motion.add_argument(
         "--adapt-scale",
         action=argparse.BooleanOptionalAction,
         help="scale relative motion by the figures' size (default: the config's)",
     )
-    parser.add_argument(
+    motion.add_argument(
         "--best-frame",
         type=_best_frame,
         metavar="auto|N",
         help="driving frame in the source's pose, from which relative motion is measured; auto: look for it "
         "(default: 0, the first)",
     )
-    parser.add_argument("--side-by-side", action="store_true", help="write source, driving video and result in a row")
-    parser.add_argument("--fps", type=float, help="frames per second of the result (default: the driving video's)")
-    add_limits(parser)
-    return parser
+    motion.add_argument(
+        "--multiply",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="strengthen relative motion, 1.2 by a fifth (default: 1)",
+    )
+    motion.add_argument("--smooth", action="store_true", help="take the jitter out of the motion")
+
+
+def _add_picture(parser: Parser) -> None:
+    picture = parser.add_argument_group("picture")
+    for name, what in (("--crop", "source"), ("--driving-crop", "driving video")):
+        picture.add_argument(
+            name,
+            type=_crop,
+            default="none",
+            metavar="auto|none|X,Y,W,H",
+            help=f"square of the {what} that the model sees: auto, around the face (with the extra [eval]) or what "
+            "stands out; none, the largest in the middle; or about a rectangle in pixels (default: none)",
+        )
+    picture.add_argument(
+        "--paste-back", action="store_true", help="put the result back into the whole source picture, with a soft edge"
+    )
+    picture.add_argument(
+        "--view",
+        choices=("result", "side-by-side", "overlay"),
+        default="result",
+        help="write the result; source, driving video and result in a row; or the result with its keypoints "
+        "(default: result)",
+    )
+
+
+def _add_time(parser: Parser) -> None:
+    times = parser.add_argument_group("time")
+    times.add_argument("--start", type=float, default=0.0, metavar="SECONDS", help="of the driving video (default: 0)")
+    times.add_argument("--end", type=float, metavar="SECONDS", help="of the driving video (default: its end)")
+    times.add_argument(
+        "--fps",
+        type=float,
+        help="frames per second of the result; the duration stays (default: the driving video's; 25 for frames without "
+        "a rate)",
+    )
+    times.add_argument(
+        "--driving-size", type=_size, metavar="WxH", help="of raw driving frames, or what a camera is asked for"
+    )
+    times.add_argument(
+        "--batch-size",
+        type=_positive,
+        metavar="N",
+        help="driving frames at once (default: 4 on a CPU, else 16; 1 for live frames)",
+    )
+
+
+def _add_output(parser: Parser) -> None:
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--no-audio", dest="sound", action="store_false", help="without the driving video's sound (mp4, webm)"
+    )
+    output.add_argument(
+        "--lossless", action="store_true", help="keep every pixel's value (mp4, webm; fewer programs play them)"
+    )
+    output.add_argument(
+        "--no-label",
+        dest="label",
+        action="store_false",
+        help="without the note in the file's metadata that it is synthetic",
+    )
 
 
 def _best_frame(text: str) -> int | Literal["auto"]:
@@ -65,6 +194,26 @@ def _best_frame(text: str) -> int | Literal["auto"]:
         return text
     if not (text.isascii() and text.isdecimal()):
         raise argparse.ArgumentTypeError(f"expected auto or a frame's number from 0, got '{text}'")
+    return int(text)
+
+
+def _crop(text: str) -> str | tuple[int, ...]:
+    if text in ("auto", "none"):
+        return text
+    if not re.fullmatch(r"[0-9]{1,6}(,[0-9]{1,6}){3}", text):
+        raise argparse.ArgumentTypeError(f"expected auto, none or left,top,width,height in pixels, got '{text}'")
+    return tuple(map(int, text.split(",")))
+
+
+def _size(text: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"[0-9]{1,6}x[0-9]{1,6}", text):
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT in pixels, such as 640x480, got '{text}'")
+    return tuple(map(int, text.split("x")))
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"expected a number from 1, got '{text}'")
     return int(text)
 
 

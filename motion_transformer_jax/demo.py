@@ -24,7 +24,8 @@ from motion_transformer_jax.data.image import resize_image
 from motion_transformer_jax.data.pairs import validation_pairs
 from motion_transformer_jax.data.video_sources import VideoSource, create_videos
 from motion_transformer_jax.data.video_writer import write_image, write_video
-from motion_transformer_jax.inference.animator import AnimatedFrame, Animator
+from motion_transformer_jax.inference.animated_frame import AnimatedFrame
+from motion_transformer_jax.inference.animator import Animator
 from motion_transformer_jax.training.checkpoint import load_variables
 from motion_transformer_jax.training.step import create_eval_step
 from motion_transformer_jax.viz.keypoints import draw_keypoints

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from motion_transformer_jax.data.image import over_white
 from motion_transformer_jax.data.limits import MediaLimits
@@ -27,6 +27,9 @@ _MAX_PAUSE_SECS = Fraction(60)
 _ROUNDING_PX = 2**16
 # Without it FFmpeg doubles the chroma pixels: 6 dB are lost on a photograph.
 _CHROMA_UPSAMPLING = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
+# Files whose index tells where a time is to be found; others are decoded from their beginning.
+_INDEXED = ("mov,", "matroska,")
+_WORTH_SEEKING_SECS = 2
 _GIF_TRAILER = b"\x3b"
 _GIF_TAIL = 4096  # bytes in which it is looked for: padding may follow it
 
@@ -37,6 +40,7 @@ class VideoContainer:
     Attributes:
         fps: Mean frames per second.
         num_frames: Frames in the file as its header has it, or None.
+        origin: When the first frame is shown, in seconds on the file's own clock; None until it is decoded.
     """
 
     def __init__(self, path: Path, limits: MediaLimits):
@@ -48,19 +52,12 @@ class VideoContainer:
         self._path, self._limits = path, limits
         self._broken = 0
         self._end = Fraction(0)  # of the last packet seen, in seconds on the file's own clock
-        limits.check_file(path)
+        self.origin: Fraction | None = None
+        self._display_matrices: dict[int, np.ndarray | None] = {}
+        self._converter = VideoReformatter()  # one for all frames, since each starts threads
         # FFmpeg's decoders look at this before they take memory for a frame, whose sides they round up.
         options = {"max_pixels": str(2 * limits.max_pixels + _ROUNDING_PX)}
-        try:
-            # An absolute path, since FFmpeg would take "a:b.mp4" for a protocol.
-            self._container = av.open(
-                os.path.abspath(path), options={"format_whitelist": _FORMATS, **options}, metadata_errors="replace"
-            )
-        except (av.error.FFmpegError, OSError) as error:
-            raise UserError(
-                f"cannot read {path} as a video ({error.strerror}); expected a whole mp4, mov, webm, avi or gif file, "
-                "a folder of frames or a film strip"
-            ) from error
+        self._container = open_media(path, limits, **options)
         try:
             self._read_header(options)
         except UserError:
@@ -83,23 +80,26 @@ class VideoContainer:
         if self.num_frames is not None and self.num_frames <= os.path.getsize(self._path):
             self._limits.check_length(self._path, frames=self.num_frames, seconds=seconds)
 
-    def timed_frames(self) -> Iterator[TimedFrame]:
+    def timed_frames(self, since: Fraction = Fraction(0)) -> Iterator[TimedFrame]:
         """Decodes the frames in order of time; those that cannot be decoded are counted and left out.
+
+        Args:
+            since: Seconds from the first frame. Frames before it may be left out, save the one shown then.
 
         Raises:
             UserError: There are more frames than the limit, or larger ones.
         """
-        origin, start = None, None
-        for count, (frame, image) in enumerate(self._decoded(), 1):
+        start = None
+        for count, (frame, image) in enumerate(self._decoded_since(since), 1):
             self._limits.check_length(self._path, frames=count)
-            seconds = None if frame.pts is None else frame.pts * frame.time_base
-            origin = seconds if origin is None else origin
+            seconds = _shown_at(frame)
+            self.origin = seconds if self.origin is None else self.origin
             if start is None:
-                start = Fraction(0)
-            elif seconds is None or not start < seconds - origin <= start + _MAX_PAUSE_SECS:
+                start = Fraction(0) if seconds is None else seconds - self.origin
+            elif seconds is None or not start < seconds - self.origin <= start + _MAX_PAUSE_SECS:
                 start += 1 / self.fps
             else:
-                start = seconds - origin
+                start = seconds - self.origin
             duration = min(frame.duration * frame.time_base, _MAX_PAUSE_SECS) if frame.duration else 1 / self.fps
             yield start, duration, image
 
@@ -110,6 +110,31 @@ class VideoContainer:
     def close(self) -> None:
         """Closes the file."""
         self._container.close()
+
+    def _decoded_since(self, since: Fraction) -> Iterator[tuple[av.VideoFrame, np.ndarray]]:
+        frames = self._decoded()
+        first = next(frames, None)
+        if first is None:
+            return
+        self.origin = _shown_at(first[0])
+        if self._seek(since):
+            yield from self._decoded()
+        else:
+            yield first
+            yield from frames
+
+    def _seek(self, since: Fraction) -> bool:
+        """Goes to a frame before that time, where that saves decoding and the file has an index."""
+        indexed = self.origin is not None and self._container.format.name.startswith(_INDEXED)
+        if not indexed or since < _WORTH_SEEKING_SECS:
+            return False
+        # A second earlier: FFmpeg seeks by the order of decoding, which runs a little ahead of that of showing.
+        target = int((self.origin + since - 1) / self._stream.time_base)
+        try:
+            self._container.seek(target, stream=self._stream)
+        except av.error.FFmpegError:
+            return False
+        return True
 
     def _decoded(self) -> Iterator[tuple[av.VideoFrame, np.ndarray]]:
         for packet in self._packets():
@@ -129,11 +154,25 @@ class VideoContainer:
         self._limits.check_size(self._path, frame.width, frame.height)
         try:
             if not frame.is_corrupt:
-                return _upright(_to_rgb(frame), frame)
+                return _upright(self._to_rgb(frame), self._display_matrix(frame))
         except av.error.FFmpegError:  # damaged colour tags
             pass
         self._broken += 1
         return None
+
+    def _to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
+        if any(component.is_alpha for component in frame.format.components):
+            return over_white(self._converter.reformat(frame, format="rgba").to_ndarray())
+        return self._converter.reformat(frame, format="rgb24", interpolation=_CHROMA_UPSAMPLING).to_ndarray()
+
+    def _display_matrix(self, frame: av.VideoFrame) -> np.ndarray | None:
+        # Of one frame for each angle: a frame whose side data was asked for is part of a reference cycle, and its
+        # picture stays until the garbage collector comes.
+        if frame.rotation not in self._display_matrices:
+            side_data = frame.side_data.get("DISPLAYMATRIX")
+            matrix = None if side_data is None else np.frombuffer(bytes(side_data), np.int32)
+            self._display_matrices[frame.rotation] = matrix
+        return self._display_matrices[frame.rotation]
 
     def _packets(self) -> Iterator[av.Packet]:
         packets = self._container.demux(self._stream)
@@ -184,23 +223,39 @@ class VideoContainer:
         return [f"the file ends early, after {float(self._end):.2f} of {float(end):.2f} seconds"]
 
 
+def _shown_at(frame: av.VideoFrame) -> Fraction | None:
+    """Seconds on the file's own clock."""
+    return None if frame.pts is None else frame.pts * frame.time_base
+
+
+def open_media(path: Path, limits: MediaLimits, **options: str) -> av.container.InputContainer:
+    """Opens a file that holds pictures, sound or both; options are FFmpeg's.
+
+    Raises:
+        UserError: It is missing, no such file, or over the limit of bytes.
+    """
+    limits.check_file(path)
+    options = {"format_whitelist": _FORMATS, **options}
+    try:
+        # An absolute path, since FFmpeg would take "a:b.mp4" for a protocol.
+        return av.open(os.path.abspath(path), options=options, metadata_errors="replace")
+    except (av.error.FFmpegError, OSError) as error:
+        raise UserError(
+            f"cannot read {path} as a video ({error.strerror}); expected a whole mp4, mov, webm, avi or gif file, "
+            "a folder of frames or a film strip"
+        ) from error
+
+
 def broken_frames(count: int) -> list[str]:
     """The complaint about broken frames, if there are any."""
     return [f"{count} broken frame{'s' if count > 1 else ''} skipped"] if count else []
 
 
-def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    if any(component.is_alpha for component in frame.format.components):
-        return over_white(frame.to_ndarray(format="rgba"))
-    return frame.to_ndarray(format="rgb24", interpolation=_CHROMA_UPSAMPLING)
-
-
-def _upright(image: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
+def _upright(image: np.ndarray, display_matrix: np.ndarray | None) -> np.ndarray:
     """Applies the display matrix, of which only quarter turns and mirrorings are known to exist."""
-    side_data = frame.side_data.get("DISPLAYMATRIX")
-    if side_data is None:
+    if display_matrix is None:
         return image
-    x_from_x, y_from_x, _, x_from_y, y_from_y = np.frombuffer(side_data, np.int32)[:5]
+    x_from_x, y_from_x, _, x_from_y, y_from_y = display_matrix[:5]
     if abs(y_from_x) > abs(x_from_x):
         image, x_sign, y_sign = image.swapaxes(0, 1), x_from_y, y_from_x
     else:

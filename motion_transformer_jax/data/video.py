@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,6 +42,7 @@ class VideoInfo:
         width: Pixels.
         height: Pixels.
         num_frames: About how many frames `read_frames` will give, or None where the file does not say.
+        origin: When the first frame is shown, in seconds on the file's own clock, which its sound shares.
     """
 
     path: Path
@@ -48,6 +50,7 @@ class VideoInfo:
     width: int
     height: int
     num_frames: int | None
+    origin: Fraction
 
 
 def probe_video(path: str | Path) -> VideoInfo:
@@ -59,7 +62,8 @@ def probe_video(path: str | Path) -> VideoInfo:
     path, limits = _existing(path), current_limits()
     with closing(_open(path, limits)) as video:
         for _, _, image in video.timed_frames():
-            return VideoInfo(path, float(video.fps), image.shape[1], image.shape[0], video.num_frames)
+            height, width = image.shape[:2]
+            return VideoInfo(path, float(video.fps), width, height, video.num_frames, video.origin or Fraction(0))
     raise _no_frames(path, limits)
 
 
@@ -68,6 +72,8 @@ def read_frames(
     *,
     size: tuple[int, int] | None = None,
     fps: float | None = None,
+    start: float = 0.0,
+    end: float | None = None,
     warn: Callable[[str], None] = logger.warning,
 ) -> Iterator[np.ndarray]:
     """Streams a video's frames; memory does not grow with its length.
@@ -82,20 +88,30 @@ def read_frames(
         size: (height, width) in pixels to bring frames to, as `resize_image` does: centre crop, then Lanczos. None
             keeps their own size.
         fps: Frames per second to resample to; None keeps the file's (mean) rate.
+        start, end: Seconds from the first frame, rounded to whole frames; frames in [start, end) are given, at least
+            one. None: to the end.
         warn: Takes the warning.
 
     Yields:
         uint8 [H, W, 3], RGB.
 
     Raises:
-        UserError: The file is missing, is no video, is over the `MediaLimits`, or has no readable frame. Only a
-            missing file is reported by the call itself; the rest as the frames are drawn.
+        UserError: The file is missing, is no video, is over the `MediaLimits`, or has no readable frame, or none after
+            `start`. Only a missing file is reported by the call itself; the rest as the frames are drawn.
     """
     if size is not None and min(size) < 1:
         raise ValueError(f"size must be positive, got {size}")
     if fps is not None and not fps > 0:
         raise ValueError(f"fps must be positive, got {fps}")
-    return _stream(_existing(path), size, fps, warn, current_limits())
+    if start < 0 or (end is not None and end <= start):
+        raise ValueError(f"start must not be negative and end must be after it, got {start} and {end}")
+    return _stream(_existing(path), size, fps, start, end, warn, current_limits())
+
+
+def frame_span(start: float, end: float | None, fps: float | Fraction) -> tuple[int, int | None]:
+    """Index of the first frame that `read_frames` gives of a video at that rate, and how many at most, None: all."""
+    first = round(Fraction(start) * Fraction(fps))
+    return first, None if end is None else max(1, round(Fraction(end) * Fraction(fps)) - first)
 
 
 def list_videos(folder: str | Path) -> list[Path]:
@@ -143,20 +159,47 @@ def at_constant_rate(timed_frames: Iterable[tuple[Fraction, Fraction, _Frame]], 
 
 
 def _stream(
-    path: Path, size: tuple[int, int] | None, fps: float | None, warn: Callable[[str], None], limits: MediaLimits
+    path: Path,
+    size: tuple[int, int] | None,
+    fps: float | None,
+    start: float,
+    end: float | None,
+    warn: Callable[[str], None],
+    limits: MediaLimits,
 ) -> Iterator[np.ndarray]:
     with closing(_open(path, limits)) as video:
         rate = video.fps if fps is None else Fraction(fps)
-        image = None
-        for count, image in enumerate(at_constant_rate(video.timed_frames(), rate), 1):
+        first, most = frame_span(start, end, rate)
+        since, count = first / rate, 0
+        shown = at_constant_rate(_shown_since(video.timed_frames(since), since), rate)
+        for count, image in enumerate(islice(shown, most), 1):
             limits.check_length(path, frames=count, seconds=count / rate)
             size = size or image.shape[:2]
             yield image if image.shape[:2] == tuple(size) else resize_image(image, size)
-        if image is None:
-            raise _no_frames(path, limits)
-        complaints = video.complaints()
+        if not count:
+            raise _nothing_since(path, start) if start else _no_frames(path, limits)
+        complaints = [] if count == most else video.complaints()
     if complaints:
         warn(f"{path}: {'; '.join(complaints)}")
+
+
+def _shown_since(timed_frames: Iterable[TimedFrame], since: Fraction) -> Iterator[TimedFrame]:
+    """Frames from the one shown at `since` on, which gets a start of 0 or less; the clock begins then."""
+    shown = None
+    for start, duration, image in timed_frames:
+        if start > since and shown is not None:
+            yield shown
+            shown = None
+        if start > since:
+            yield start - since, duration, image
+        else:
+            shown = start - since, duration, image
+    if shown is not None and shown[0] + shown[1] > 0:
+        yield shown
+
+
+def _nothing_since(path: Path, start: float) -> UserError:
+    return UserError(f"{path} ends before {start:g} seconds; choose an earlier start")
 
 
 def _existing(path: str | Path) -> Path:
@@ -209,6 +252,7 @@ class _Images:
     """A folder of frames or a film strip. An image that is no strip is a video of one frame."""
 
     fps = DEFAULT_FPS
+    origin = Fraction(0)
 
     def __init__(self, path: Path, limits: MediaLimits):
         self._path, self._limits = path, limits
@@ -218,7 +262,7 @@ class _Images:
         limits.check_length(path, frames=self.num_frames)
         self._broken = 0
 
-    def timed_frames(self) -> Iterator[TimedFrame]:
+    def timed_frames(self, since: Fraction = Fraction(0)) -> Iterator[TimedFrame]:
         for index, image in enumerate(self._images()):
             yield index / self.fps, 1 / self.fps, image
 

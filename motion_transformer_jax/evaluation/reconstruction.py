@@ -11,8 +11,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from motion_transformer_jax.evaluation.metrics import frame_metrics
-from motion_transformer_jax.inference.animator import SourceState
-from motion_transformer_jax.inference.batching import default_batch_size, one_batch_ahead, pad_batch, split_batches
+from motion_transformer_jax.inference.animated_frame import SourceState
+from motion_transformer_jax.inference.batching import default_batch_size, in_order, pad_batch, split_batches
 from motion_transformer_jax.models.animation_model import AnimationModel, create_animation_model
 from motion_transformer_jax.ops.color import to_float
 
@@ -58,7 +58,7 @@ class Reconstructor:
     def reconstruct(self, frames: Iterable[np.ndarray]) -> Iterator[ReconstructedFrame]:
         """Streams a video's frames, uint8 [S, S, 3] each, reconstructed from the first of them."""
         batches = split_batches(frames, self.batch_size)
-        for frame, (prediction, metrics) in one_batch_ahead(self._start(batches)):
+        for frame, (prediction, metrics) in in_order(self._start(batches)):
             yield ReconstructedFrame(frame, prediction[0], {name: float(value[0]) for name, value in metrics.items()})
 
     def _start(self, batches: Iterable[list[np.ndarray]]) -> Iterator[tuple[list[np.ndarray], Any]]:

@@ -1,27 +1,43 @@
-"""Animation from files to a file: an image and a driving video in, a video out."""
+"""Animation from files to files: images and a driving video in, a result for each image out."""
 
 import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from motion_transformer_jax.data.image import IMAGE_SUFFIXES, read_image, resize_image
-from motion_transformer_jax.data.video import probe_video, read_frames
-from motion_transformer_jax.data.video_writer import FPS_RANGE, write_video
+from motion_transformer_jax.data.image import image_size, resize_image
 from motion_transformer_jax.errors import UserError
-from motion_transformer_jax.inference.animator import AnimatedFrame, Animator, Mode
+from motion_transformer_jax.inference.animated_frame import AnimatedFrame, DrivingFrame
+from motion_transformer_jax.inference.animator import Animator
+from motion_transformer_jax.inference.driving import DrivingVideo, open_driving
+from motion_transformer_jax.inference.live import Latency, LiveDriving, is_live
+from motion_transformer_jax.inference.options import PLAIN, AnimationOptions
+from motion_transformer_jax.inference.outputs import (
+    find_sources,
+    is_still,
+    made_folder,
+    name_results,
+    needs_a_video,
+    write_result,
+)
+from motion_transformer_jax.inference.retarget import Mode, nearest_frame, no_driving_frames
+from motion_transformer_jax.inference.smoothing import smoothed
+from motion_transformer_jax.inference.source import Source
 
 logger = logging.getLogger(__name__)
+
+# Called for each finished frame: its index, how many there will be (None: nobody knows), uint8 [H, W, 3].
+OnFrame = Callable[[int, int | None, np.ndarray], None]
 
 
 @dataclass
@@ -29,14 +45,18 @@ class Summary:
     """What was done.
 
     Attributes:
+        out: What was written.
         frames: Frames written.
         seconds: From the first use of the model to the last frame: compilation, reading and encoding included.
         best_frame: Driving frame that was chosen automatically, else None.
+        latency: Of live frames, else None.
     """
 
+    out: str | Path
     frames: int = 0
     seconds: float = 0.0
     best_frame: int | None = None
+    latency: Latency | None = None
 
 
 def animate_video(
@@ -44,74 +64,160 @@ def animate_video(
     source: str | Path,
     driving: str | Path,
     out: str | Path,
+    options: AnimationOptions = PLAIN,
     *,
-    mode: Mode | None = None,
-    adapt_scale: bool | None = None,
-    best_frame: int | Literal["auto"] | None = None,
-    side_by_side: bool = False,
-    fps: float | None = None,
+    on_frame: OnFrame | None = None,
 ) -> Summary:
     """Animates the image `source` by the video `driving` and writes `out`, whole or not at all.
 
     All files are looked at before the model is asked for. On a terminal a bar shows the progress.
 
     Args:
-        create_animator: Gives the engine, such as `lambda: Animator.load(folder)`; called once.
+        create_animator: Gives the engine, such as `lambda: Animator.load(folder)`; called once. Live frames want one of
+            batch size 1.
         source: An image of any size.
-        driving: A video, a folder of frames or a film strip, of any size.
-        out: Ends in .mp4, .webm or .gif. A file of that name is replaced.
-        mode, adapt_scale, best_frame: As `Animator.animate` takes them; None: the engine's, and frame 0.
-        side_by_side: Write source, driving frame and result in a row, at the model's size.
-        fps: Frames per second of the result, whose duration stays that of the driving video; a folder of frames or a
-            film strip, which have no rate of their own, is taken at this one. None: as the driving video.
+        driving: As `open_driving` takes it.
+        out: As `write_result` takes it.
+        options: How.
+        on_frame: Called for each finished frame, before it is written; what it raises ends the animation.
 
     Raises:
-        UserError: An input cannot be read, the output cannot be written, or there is no such best frame.
+        UserError: An input cannot be read, the output cannot be written, or the options do not fit them.
     """
+    work = _Work(create_animator, open_driving(driving, options), options, on_frame)
     _check_distinct(out, source, driving)
-    image, video = read_image(source), _DrivingVideo.open(driving, fps)
-    if best_frame not in (None, 0, "auto"):
-        video.require_frame(best_frame)
-    summary = Summary()
+    return work.animate(source, out, one_of_many=False)
 
-    def draw_frames() -> Iterator[np.ndarray]:
-        animator = create_animator()
-        start = time.monotonic()
-        fitted = resize_image(image, (animator.image_size, animator.image_size))
-        for frame in _animate(animator, fitted, video, summary, mode, adapt_scale, best_frame):
-            yield np.concatenate([fitted, frame.driving, frame.image], axis=1) if side_by_side else frame.image
+
+def animate_sources(
+    create_animator: Callable[[], Animator],
+    sources: Sequence[str | Path],
+    driving: str | Path,
+    folder: str | Path,
+    options: AnimationOptions = PLAIN,
+    *,
+    form: str | None = None,
+    on_frame: OnFrame | None = None,
+) -> list[Summary]:
+    """Animates many images by one driving video, one after the other; its motions are estimated once and kept.
+
+    Args:
+        sources: Images, and folders of images.
+        folder: Of the results, each named after its source. It is made if it is missing; files of those names are
+            replaced.
+        form: One of `FORMATS`: the results' ending, or "frames" for a folder of PNG frames each; None: mp4, and png for
+            a still driving image.
+        create_animator, driving, options, on_frame: As `animate_video` takes them; frames are counted for each source.
+
+    Raises:
+        UserError: As `animate_video`. Results before the one that failed stay.
+    """
+    if is_live(driving):
+        raise UserError("live frames move one source; give a single image")
+    images, video = find_sources(sources), open_driving(driving, options)
+    work = _Work(create_animator, video, options, on_frame)
+    outs = name_results(images, folder, form or ("png" if video.num_frames == 1 else "mp4"))
+    for image, out in zip(images, outs, strict=True):
+        image_size(image)
+        _check_distinct(out, image, driving)
+    with made_folder(folder):
+        return [work.animate(image, out, one_of_many=True) for image, out in zip(images, outs, strict=True)]
+
+
+class _Work:
+    """One driving video, for one source or several."""
+
+    def __init__(
+        self,
+        create_animator: Callable[[], Animator],
+        driving: DrivingVideo | LiveDriving,
+        options: AnimationOptions,
+        on_frame: OnFrame | None,
+    ):
+        self._create_animator = cache(create_animator)
+        self._driving, self._options, self._on_frame = driving, options, on_frame
+        self._kept: list[DrivingFrame] | None = None
+        if options.best_frame not in (None, 0, "auto"):
+            driving.require_frame(options.best_frame)
+
+    def animate(self, path: str | Path, out: str | Path, *, one_of_many: bool) -> Summary:
+        if is_still(out) and self._driving.num_frames != 1:
+            raise needs_a_video(out)
+        source, summary = Source.open(path, self._options), Summary(out)
+        # The writer looks at the output's name and folder before it draws the first frame.
+        write_result(
+            out,
+            self._finished_frames(source, summary, one_of_many),
+            fps=self._driving.fps,
+            sound=self._driving.sound,
+            lossless=self._options.lossless,
+            label=self._options.label,
+        )
+        return summary
+
+    def _finished_frames(self, source: Source, summary: Summary, one_of_many: bool) -> Iterator[np.ndarray]:
+        animator = self._create_animator()
+        start, live = time.monotonic(), isinstance(self._driving, LiveDriving)
+        animated = self._animate(animator, source, summary, one_of_many)
+        description = f"animating {os.path.basename(summary.out)}" if one_of_many else "animating"
+        finished = map(source.finish, _with_progress(animated, self._driving.num_frames, description))
+        for image in self._driving.follow(finished) if live else finished:
+            if self._on_frame is not None:
+                self._on_frame(summary.frames, self._driving.num_frames, image)
+            yield image
             summary.frames += 1
         summary.seconds = time.monotonic() - start
+        summary.latency = self._driving.latency() if live else None
 
-    # The writer looks at the output's name and folder before it draws the first frame.
-    write_video(out, draw_frames(), fps=video.fps)
-    return summary
+    def _animate(
+        self, animator: Animator, source: Source, summary: Summary, one_of_many: bool
+    ) -> Iterator[AnimatedFrame]:
+        options, mode = self._options, self._choose_mode(animator)
+        best_frame = options.best_frame if mode == "relative" else None
+        state = animator.encode_source(source.image)
+        if one_of_many or best_frame not in (None, 0):
+            driving = self._keep_motions(animator)
+        else:
+            driving = self._track(animator)
+        if best_frame == "auto":
+            best_frame = summary.best_frame = nearest_frame(state.motion, (frame.motion for frame in self._kept))
+        if best_frame:
+            initial = self._kept[best_frame].motion
+        else:
+            first = next(driving, None)
+            if first is None:
+                raise no_driving_frames()
+            initial, driving = first.motion, chain([first], driving)
+        return animator.animate_tracked(
+            state, driving, initial, mode=mode, adapt_scale=options.adapt_scale, multiply=options.multiply
+        )
+
+    def _choose_mode(self, animator: Animator) -> Mode:
+        mode, options = animator.choose_mode(self._options.mode), self._options
+        if options.mode is None and mode == "relative" and self._driving.num_frames == 1:
+            mode = "absolute"  # a still has no change that could be carried over
+        if mode != "relative" and (options.best_frame is not None or options.adapt_scale or options.multiply != 1):
+            logger.warning("a best frame, an adapted scale and multiplied motion act in relative mode only; ignored")
+        return mode
+
+    def _track(self, animator: Animator) -> Iterator[DrivingFrame]:
+        tracked = animator.track(self._driving.frames)
+        return smoothed(tracked, self._driving.fps) if self._options.smooth else tracked
+
+    def _keep_motions(self, animator: Animator) -> Iterator[DrivingFrame]:
+        """As `_track`, with motions that are estimated once; pictures are read again where the view shows them."""
+        if self._kept is None:
+            tracked = _with_progress(self._track(animator), self._driving.num_frames, "following the driving video")
+            self._kept = [replace(frame, image=None) for frame in tracked]
+        if self._options.view != "side-by-side":
+            return iter(self._kept)
+        size = (animator.image_size, animator.image_size)
+        pictures = (resize_image(frame, size) for frame in self._driving.frames(warn=_ignore))
+        return (replace(frame, image=picture) for frame, picture in zip(self._kept, pictures, strict=False))
 
 
-def _animate(
-    animator: Animator,
-    source: np.ndarray,
-    video: "_DrivingVideo",
-    summary: Summary,
-    mode: Mode | None,
-    adapt_scale: bool | None,
-    best_frame: int | Literal["auto"] | None,
-) -> Iterator[AnimatedFrame]:
-    def frames() -> Iterator[np.ndarray]:
-        return video.frames(animator.image_size)
-
-    mode = animator.choose_mode(mode)
-    state = animator.encode_source(source)
-    if mode != "relative" and (best_frame is not None or adapt_scale):
-        logger.warning("a best frame and an adapted scale act in relative mode only; ignored")
-    elif best_frame == "auto":
-        with _quiet():
-            looked_at = _with_progress(frames(), video.num_frames, "choosing the best frame")
-            best_frame = summary.best_frame = animator.find_best_frame(state, looked_at)
-    animated = animator.animate_with_details(
-        state, frames, mode=mode, adapt_scale=adapt_scale, best_frame=best_frame or 0
-    )
-    return _with_progress(animated, video.num_frames, "animating")
+def _ignore(_warning: str) -> None:
+    """What is wrong with a damaged video was told when it was read first."""
 
 
 def _check_distinct(out: str | Path, *inputs: str | Path) -> None:
@@ -120,46 +226,6 @@ def _check_distinct(out: str | Path, *inputs: str | Path) -> None:
             raise UserError(f"the output {out} would replace the input {path}; choose another name")
 
 
-@dataclass(frozen=True)
-class _DrivingVideo:
-    """The driving video at the result's frame rate, to be read as often as needed."""
-
-    path: Path
-    fps: float
-    resample_fps: float | None
-    num_frames: int | None
-
-    @classmethod
-    def open(cls, path: str | Path, fps: float | None) -> "_DrivingVideo":
-        if fps is not None and not FPS_RANGE[0] <= fps <= FPS_RANGE[1]:
-            raise UserError(f"the frame rate is {fps:g}; expected between {FPS_RANGE[0]} and {FPS_RANGE[1]}")
-        info = probe_video(path)
-        has_rate = info.path.is_file() and info.path.suffix.lower() not in IMAGE_SUFFIXES
-        if fps is None or not has_rate:
-            return cls(info.path, fps or info.fps, None, info.num_frames)
-        return cls(info.path, fps, fps, info.num_frames and round(info.num_frames * fps / info.fps))
-
-    def frames(self, size: int | None = None) -> Iterator[np.ndarray]:
-        return read_frames(self.path, size=None if size is None else (size, size), fps=self.resample_fps)
-
-    def require_frame(self, index: int) -> None:
-        count = sum(1 for _ in islice(self.frames(), index + 1))
-        if count <= index:
-            raise UserError(
-                f"the best frame is to be {index} but {self.path} has {count} frames; expected 0 to {count - 1} or auto"
-            )
-
-
 def _with_progress(items: Iterable, total: int | None, description: str) -> Iterator:
     with logging_redirect_tqdm() if sys.stderr.isatty() else nullcontext():
         yield from tqdm(items, description, total, unit="frame", dynamic_ncols=True, disable=None)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without warnings: those about a damaged video come with its next reading."""
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)

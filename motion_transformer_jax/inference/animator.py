@@ -6,12 +6,10 @@ whatever the length of the video. While the devices work on one batch, the host 
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from typing import Any, Literal
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,48 +17,22 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.data.image import resize_image
 from motion_transformer_jax.errors import UserError
-from motion_transformer_jax.inference.batching import default_batch_size, one_batch_ahead, pad_batch, split_batches
-from motion_transformer_jax.inference.retarget import Mode, check_mode, movement_scale, nearest_frame, retarget
+from motion_transformer_jax.inference.animated_frame import AnimatedFrame, DrivingFrame, SourceState
+from motion_transformer_jax.inference.batching import default_batch_size, in_order, pad_batch, split_batches
+from motion_transformer_jax.inference.retarget import (
+    Mode,
+    check_mode,
+    movement_scale,
+    nearest_frame,
+    no_driving_frames,
+    retarget,
+)
 from motion_transformer_jax.models.animation_model import AnimationModel, create_animation_model
 from motion_transformer_jax.models.motion import Motion
 from motion_transformer_jax.ops.backend import jit_program
 from motion_transformer_jax.training.checkpoint import load_variables
 
 Frames = Iterable[np.ndarray] | Callable[[], Iterable[np.ndarray]]
-
-
-@flax.struct.dataclass
-class SourceState:
-    """All that the model needs of a source image, on the device.
-
-    Attributes:
-        image: [1, S, S, 3] in [0, 1].
-        features: of the generator's encoder.
-        motion: Motion of the source, [1, K, 2].
-    """
-
-    image: jax.Array
-    features: tuple[jax.Array, ...]
-    motion: Motion
-
-
-@dataclass(frozen=True)
-class AnimatedFrame:
-    """One frame of the result and what it was made of, on the host.
-
-    Attributes:
-        image: uint8 [S, S, 3], the result.
-        driving: uint8 [S, S, 3], the driving frame at the model's size.
-        driving_motion: Motion of the driving frame, [1, K, 2].
-        motion: Motion that the result shows, [1, K, 2]: the driving motion, retargeted.
-        mask: float32 [h, w, K + 1], 0 = background.
-    """
-
-    image: np.ndarray
-    driving: np.ndarray
-    driving_motion: Motion
-    motion: Motion
-    mask: np.ndarray
 
 
 class Animator:
@@ -72,7 +44,8 @@ class Animator:
 
     Attributes:
         image_size: S, side of the model's images in pixels.
-        batch_size: Driving frames in a batch.
+        batch_size: Driving frames in a batch; with 1, as live pictures want it, each frame's result comes before the
+            next frame is drawn, else after the next batch was started.
         mode, adapt_scale: How motion is carried over where a call does not say.
         has_disentangler: Whether the model knows the mode "avd".
     """
@@ -87,6 +60,7 @@ class Animator:
         """
         self.image_size: int = config.model.image_size
         self.batch_size = batch_size or default_batch_size()
+        self._ahead = 0 if self.batch_size == 1 else 1
         self.mode: Mode = config.animate.mode
         self.adapt_scale: bool = config.animate.adapt_scale
         self.has_disentangler: bool = config.disentangler.enabled
@@ -126,22 +100,15 @@ class Animator:
         motion = jax.tree.map(lambda x: x[:1], self._estimate(self._pad([image])))
         return self._encode(image[None], motion)
 
+    def track(self, frames: Frames) -> Iterator[DrivingFrame]:
+        """Streams the driving frames at the model's size, each with its motion."""
+        started = ((batch, self._estimate(self._pad(batch))) for batch in self._batches(frames))
+        for image, motion in in_order(started, ahead=self._ahead):
+            yield DrivingFrame(motion, image)
+
     def estimate_motions(self, frames: Frames) -> Iterator[Motion]:
         """Streams each frame's Motion, [1, K, 2], on the host."""
-        for _, motion in one_batch_ahead((batch, self._estimate(self._pad(batch))) for batch in self._batches(frames)):
-            yield motion
-
-    def find_best_frame(self, source: np.ndarray | SourceState, frames: Frames) -> int:
-        """Index of the driving frame whose pose is nearest to the source's, place and size aside.
-
-        Raises:
-            UserError: There are no frames.
-        """
-        motions = list(self.estimate_motions(frames))
-        if not motions:
-            raise _no_frames()
-        driving = jax.tree.map(lambda *leaves: np.concatenate(leaves), *motions)
-        return nearest_frame(self._source_state(source).motion, driving)
+        return (driving.motion for driving in self.track(frames))
 
     def animate(
         self,
@@ -151,9 +118,12 @@ class Animator:
         mode: Mode | None = None,
         adapt_scale: bool | None = None,
         best_frame: int | Literal["auto"] = 0,
+        multiply: float = 1.0,
     ) -> Iterator[np.ndarray]:
         """Streams the result, uint8 [S, S, 3]; see `animate_with_details`."""
-        details = self.animate_with_details(source, frames, mode=mode, adapt_scale=adapt_scale, best_frame=best_frame)
+        details = self.animate_with_details(
+            source, frames, mode=mode, adapt_scale=adapt_scale, best_frame=best_frame, multiply=multiply
+        )
         return (frame.image for frame in details)
 
     def animate_with_details(
@@ -164,6 +134,7 @@ class Animator:
         mode: Mode | None = None,
         adapt_scale: bool | None = None,
         best_frame: int | Literal["auto"] = 0,
+        multiply: float = 1.0,
     ) -> Iterator[AnimatedFrame]:
         """Streams the result with the motions and masks behind it, one frame for each driving frame, in their order.
 
@@ -178,7 +149,8 @@ class Animator:
                 driving motion; "avd": the driving pose in the source's shape, by the disentangler. None: `self.mode`.
             adapt_scale: Scale relative motion by the figures' size. None: `self.adapt_scale`.
             best_frame: Index of the driving frame that relative motion is measured against, which should be in the
-                source's pose; "auto" looks for it with `find_best_frame`. The other modes do not look at it.
+                source's pose; "auto" looks for it. The other modes do not look at it.
+            multiply: Strengthens relative motion, 1 as it is.
 
         Raises:
             UserError: There are no frames, or none with that index; the model has no disentangler for "avd".
@@ -188,21 +160,46 @@ class Animator:
         source = self._source_state(source)
         # Other motion than relative does not depend on the initial frame, whichever it is.
         initial, frames = self._initial_motion(source, frames, best_frame if mode == "relative" else 0)
-        scale = 1.0
+        return self.animate_tracked(
+            source, self.track(frames), initial, mode=mode, adapt_scale=adapt_scale, multiply=multiply
+        )
+
+    def animate_tracked(
+        self,
+        source: SourceState,
+        driving: Iterable[DrivingFrame],
+        initial: Motion,
+        *,
+        mode: Mode | None = None,
+        adapt_scale: bool | None = None,
+        multiply: float = 1.0,
+    ) -> Iterator[AnimatedFrame]:
+        """Streams the result of driving frames whose motions are known: from `track`, and smoothed perhaps.
+
+        Args:
+            source: What `encode_source` gave.
+            driving: In order of time.
+            initial: Motion of the frame that relative motion is measured against, [1, K, 2], on the host.
+            mode, adapt_scale, multiply: As `animate_with_details` takes them.
+
+        Raises:
+            UserError: The model has no disentangler for "avd".
+            ValueError: Another mode.
+        """
+        mode, scale = self.choose_mode(mode), 1.0
         if mode == "relative" and (self.adapt_scale if adapt_scale is None else adapt_scale):
             scale = movement_scale(source.motion.keypoints[0], initial.keypoints[0])
-        return self._animate(source, frames, initial, scale, mode)
 
-    def _animate(
-        self, source: SourceState, frames: Frames, initial: Motion, scale: float, mode: Mode
-    ) -> Iterator[AnimatedFrame]:
-        def start(batch: list[np.ndarray]):
-            driving_motion = self._estimate(self._pad(batch))
-            motion = self._retarget(source.motion, driving_motion, initial, scale, mode)
-            return batch, (driving_motion, motion, *self._generate(source, motion))
+        def start(batch: list[DrivingFrame]):
+            driving_motion = self._stack([frame.motion for frame in batch])
+            motion = self._retarget(source.motion, driving_motion, initial, scale, multiply, mode)
+            return batch, (motion, *self._generate(source, motion))
 
-        for driving, (driving_motion, motion, image, mask) in one_batch_ahead(map(start, self._batches(frames))):
-            yield AnimatedFrame(image[0], driving, driving_motion, motion, mask[0])
+        started = map(start, split_batches(driving, self.batch_size))
+        return (
+            AnimatedFrame(image[0], frame.image, frame.motion, motion, mask[0])
+            for frame, (motion, image, mask) in in_order(started, ahead=self._ahead)
+        )
 
     def _initial_motion(
         self, source: SourceState, frames: Frames, best_frame: int | Literal["auto"]
@@ -212,18 +209,18 @@ class Animator:
         if best_frame != 0 and stream is frames:
             raise ValueError("with a best_frame other than 0 frames are read twice; pass a list or a callable")
         if best_frame == "auto":
-            best_frame, stream = self.find_best_frame(source, stream), _open(frames)
+            best_frame, stream = nearest_frame(source.motion, self.estimate_motions(stream)), _open(frames)
         skipped = sum(1 for _ in islice(stream, best_frame))
         first = next(stream, None)
         if first is None and not skipped:
-            raise _no_frames()
+            raise no_driving_frames()
         if first is None:
             raise UserError(
                 f"there is no driving frame {best_frame}; the video has {skipped}, "
                 f"choose a best frame from 0 to {skipped - 1}"
             )
         motion = jax.tree.map(lambda x: x[:1], self._estimate(self._pad([self._fit(first)])))
-        return motion, chain([first], stream) if best_frame == 0 else frames
+        return jax.device_get(motion), chain([first], stream) if best_frame == 0 else frames
 
     def _source_state(self, source: np.ndarray | SourceState) -> SourceState:
         return source if isinstance(source, SourceState) else self.encode_source(source)
@@ -234,6 +231,9 @@ class Animator:
     def _pad(self, batch: list[np.ndarray]) -> np.ndarray:
         return pad_batch(batch, self.batch_size)
 
+    def _stack(self, motions: list[Motion]) -> Motion:
+        return jax.tree.map(lambda *leaves: self._pad([leaf[0] for leaf in leaves]), *motions)
+
     def _fit(self, frame: np.ndarray) -> np.ndarray:
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
             raise ValueError(f"expected a frame uint8 [H, W, 3], got {frame.dtype} {list(frame.shape)}")
@@ -243,10 +243,6 @@ class Animator:
 
 def _open(frames: Frames) -> Iterator[np.ndarray]:
     return iter(frames() if callable(frames) else frames)
-
-
-def _no_frames() -> UserError:
-    return UserError("there are no driving frames; expected a video of at least one")
 
 
 # The model is hashable by its fields: engines of one config share what was compiled.
@@ -263,11 +259,18 @@ def _encode(model: AnimationModel, variables: Any, image: jax.Array, motion: Mot
 
 @partial(jit_program, static_argnames=("model", "mode"))
 def _retarget(
-    model: AnimationModel, variables: Any, source: Motion, driving: Motion, initial: Motion, scale: float, mode: Mode
+    model: AnimationModel,
+    variables: Any,
+    source: Motion,
+    driving: Motion,
+    initial: Motion,
+    scale: float,
+    multiply: float,
+    mode: Mode,
 ) -> Motion:
     if mode == "avd":
         return model.apply(variables, _repeat(source, driving.keypoints.shape[0]), driving, method="disentangle")
-    return retarget(source, driving, initial, mode=mode, movement_scale=scale)
+    return retarget(source, driving, initial, mode=mode, movement_scale=scale, multiply=multiply)
 
 
 @partial(jit_program, static_argnums=0)

@@ -1,11 +1,14 @@
 """Streams of frames through a compiled function, in batches of one size; the host reads while the devices work."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
+
+_Item = TypeVar("_Item")
 
 
 def default_batch_size() -> int:
@@ -13,9 +16,9 @@ def default_batch_size() -> int:
     return 4 if jax.default_backend() == "cpu" else 16
 
 
-def split_batches(frames: Iterable[np.ndarray], batch_size: int) -> Iterator[list[np.ndarray]]:
-    """Groups a stream into lists of `batch_size` frames; the last may be shorter."""
-    stream = iter(frames)
+def split_batches(items: Iterable[_Item], batch_size: int) -> Iterator[list[_Item]]:
+    """Groups a stream into lists of `batch_size` items; the last may be shorter."""
+    stream = iter(items)
     while batch := list(islice(stream, batch_size)):
         yield batch
 
@@ -25,19 +28,26 @@ def pad_batch(batch: list[np.ndarray], batch_size: int) -> np.ndarray:
     return np.stack(batch + [batch[-1]] * (batch_size - len(batch)))
 
 
-def one_batch_ahead(started: Iterable[tuple[list[np.ndarray], Any]]) -> Iterator[tuple[np.ndarray, Any]]:
-    """Takes batches under way apart, each after the next one was started.
+def in_order(started: Iterable[tuple[list[_Item], Any]], *, ahead: int = 1) -> Iterator[tuple[_Item, Any]]:
+    """Takes batches under way apart, each after the next ones were started.
 
     Args:
-        started: (frames, results on the device with the batch as first axis); results of padding are dropped.
+        started: (items, results on the device with the batch as first axis); results of padding are dropped.
+        ahead: How many batches are started before the results of one are waited for; 0 gives each at once.
 
     Yields:
-        (frame, its results [1, ...] on the host).
+        (item, its results [1, ...] on the host).
     """
-    waiting = None
-    for batch in chain(started, [None]):
-        if waiting is not None:
-            frames, results = waiting[0], jax.device_get(waiting[1])
-            for index, frame in enumerate(frames):
-                yield frame, jax.tree.map(lambda x, i=index: x[i : i + 1], results)
-        waiting = batch
+    waiting = deque()
+    for batch in started:
+        waiting.append(batch)
+        if len(waiting) > ahead:
+            yield from _apart(*waiting.popleft())
+    for batch in waiting:
+        yield from _apart(*batch)
+
+
+def _apart(items: list[_Item], results: Any) -> Iterator[tuple[_Item, Any]]:
+    results = jax.device_get(results)
+    for index, item in enumerate(items):
+        yield item, jax.tree.map(lambda x, i=index: x[i : i + 1], results)

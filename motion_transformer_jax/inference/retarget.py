@@ -5,6 +5,7 @@
 way, *avd*, is a network's: `AnimationModel.disentangle`.
 """
 
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 import jax
@@ -39,6 +40,7 @@ def retarget(
     *,
     mode: Literal["relative", "absolute"],
     movement_scale: float | jax.Array = 1.0,
+    multiply: float | jax.Array = 1.0,
     relative_affine: bool = True,
 ) -> Motion:
     """Gives the motion that the source figure is to show.
@@ -46,7 +48,8 @@ def retarget(
     FOMM, section 3.3. Relative: keypoints = movement_scale (driving - initial) + source, and
     affine = driving initial⁻¹ source. Batch axes broadcast, so that one source and one initial frame serve a batch of
     driving frames. A driving frame equal to the initial one gives the source's motion back. May be jitted, with `mode`
-    and `relative_affine` static.
+    and `relative_affine` static. Beyond the paper, `multiply` strengthens (or weakens) the change in keypoints and
+    affines alike.
 
     Args:
         source: Motion of the source image, keypoints [B or 1, K, 2].
@@ -54,6 +57,7 @@ def retarget(
         initial: Motion of the initial driving frame, [B or 1, K, 2]; not looked at in absolute mode.
         mode: "relative" or "absolute".
         movement_scale: Factor of the keypoints' movement, such as `movement_scale` gives; relative mode only.
+        multiply: Factor of the whole change, 1 for the driving figure's own; relative mode only.
         relative_affine: False takes the driving frame's affines as they are, also in relative mode.
 
     Returns:
@@ -67,10 +71,11 @@ def retarget(
         return driving
     if mode != "relative":
         raise ValueError(f'mode must be "relative" or "absolute", got {mode!r}')
-    keypoints = movement_scale * (driving.keypoints - initial.keypoints) + source.keypoints
+    keypoints = multiply * movement_scale * (driving.keypoints - initial.keypoints) + source.keypoints
     if not relative_affine:
         return driving.replace(keypoints=keypoints)
     change = affine.compose(driving.affine, affine.inverse(initial.affine))
+    change += (multiply - 1) * (change - np.eye(2, dtype=np.float32))
     return driving.replace(keypoints=keypoints, affine=affine.compose(change, source.affine))
 
 
@@ -93,7 +98,7 @@ def movement_scale(source_keypoints: np.ndarray, initial_keypoints: np.ndarray) 
     return float(np.sqrt(source_area / initial_area))
 
 
-def nearest_frame(source: Motion, driving: Motion) -> int:
+def nearest_frame(source: Motion, driving: Iterable[Motion]) -> int:
     """Finds the driving frame in the pose nearest to the source's: the initial frame that relative motion wants.
 
     FOMM's search for the best frame, on the model's own keypoints instead of face landmarks: keypoints less their
@@ -102,20 +107,28 @@ def nearest_frame(source: Motion, driving: Motion) -> int:
 
     Args:
         source: keypoints [1, K, 2].
-        driving: keypoints [T, K, 2], one frame after another.
+        driving: of one frame after another, keypoints [1, K, 2]; none is kept.
 
     Returns:
         Index of the frame, the first of equals; frames whose keypoints are not finite are passed over.
 
     Raises:
-        ValueError: T is 0.
+        UserError: There are none.
     """
     wanted = _normalized(np.asarray(source.keypoints)[0])
-    frames = np.asarray(driving.keypoints)
-    distances = [np.sum((_normalized(keypoints) - wanted) ** 2) for keypoints in frames]
-    if not distances:
-        raise ValueError("there are no driving frames to choose from")
-    return int(np.argmin(np.nan_to_num(distances, nan=np.inf)))
+    nearest, least, count = 0, np.inf, 0
+    for count, motion in enumerate(driving, 1):
+        distance = np.sum((_normalized(np.asarray(motion.keypoints)[0]) - wanted) ** 2)
+        if distance < least:
+            nearest, least = count - 1, distance
+    if not count:
+        raise no_driving_frames()
+    return nearest
+
+
+def no_driving_frames() -> UserError:
+    """What to raise where a driving video turns out to be empty."""
+    return UserError("there are no driving frames; expected a video of at least one")
 
 
 def _normalized(keypoints: np.ndarray) -> np.ndarray:

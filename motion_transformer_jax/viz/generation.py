@@ -4,9 +4,8 @@ import jax
 import numpy as np
 
 from motion_transformer_jax.models.animation_model import Generation
-from motion_transformer_jax.models.motion import Motion
 from motion_transformer_jax.viz.flow import MAX_DISPLACEMENT, draw_flow, draw_flow_wheel
-from motion_transformer_jax.viz.keypoints import draw_keypoints
+from motion_transformer_jax.viz.keypoints import draw_motion
 from motion_transformer_jax.viz.masks import BACKGROUND_COLOR, draw_masks, draw_occlusion
 from motion_transformer_jax.viz.raster import keypoint_colors
 from motion_transformer_jax.viz.sheet import add_legend, contact_sheet
@@ -33,8 +32,8 @@ def draw_generations(
     size = max(cell_px, source.shape[1])
     rows = [
         [
-            _draw_motion(source[i], result.source_motion, i, size),
-            _draw_motion(driving[i], result.driving_motion, i, size),
+            draw_motion(source[i], result.source_motion, i, size=size),
+            draw_motion(driving[i], result.driving_motion, i, size=size),
             result.prediction[i],
             result.deformed[i],
             draw_masks(result.dense.mask[i], size),
@@ -45,12 +44,6 @@ def draw_generations(
     ]
     sheet = contact_sheet(rows, column_labels=COLUMNS, cell_px=size)
     return add_legend(sheet, _legend(result.dense.mask.shape[-1] - 1))
-
-
-def _draw_motion(frame: np.ndarray, motion: Motion, index: int, size: int) -> np.ndarray:
-    # A region's affine maps the unit circle to one standard deviation; others have no scale of their own.
-    radius = {} if motion.covariance is None else {"ellipse_radius": 1.0}
-    return draw_keypoints(frame, motion.keypoints[index], motion.affine[index], size=size, **radius)
 
 
 def _legend(num_keypoints: int) -> list[tuple[np.ndarray, str]]:

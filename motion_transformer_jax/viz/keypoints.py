@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from motion_transformer_jax.models.motion import Motion
 from motion_transformer_jax.viz.raster import as_uint8, keypoint_colors, resize
 
 _OUTLINE = np.zeros(3, np.float32)
@@ -55,6 +56,23 @@ def draw_keypoints(
             distance = np.linalg.norm(pixels - center, axis=-1)
             _paint(canvas, distance - radius_px, color, outline_px=max(1.0, 0.3 * radius_px))
     return np.round(canvas).astype(np.uint8)
+
+
+def draw_motion(image: np.ndarray, motion: Motion, index: int = 0, *, size: int | None = None) -> np.ndarray:
+    """Draw a frame's motion on it: `draw_keypoints` with ellipses that fit the estimator.
+
+    Args:
+      image: `[H, W, 3]`, uint8 or float in [0, 1].
+      motion: keypoints `[B, K, 2]`, on the host.
+      index: which of the batch.
+      size: as `draw_keypoints` takes it.
+
+    Returns:
+      uint8 `[H, W, 3]`, or `[size, size, 3]`.
+    """
+    # A region's affine maps the unit circle to one standard deviation; others have no scale of their own.
+    radius = {} if motion.covariance is None else {"ellipse_radius": 1.0}
+    return draw_keypoints(image, motion.keypoints[index], motion.affine[index], size=size, **radius)
 
 
 def _draw_ellipse(canvas, offsets, shape, color, line_px):

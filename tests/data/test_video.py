@@ -1,3 +1,4 @@
+import gc
 import itertools
 import logging
 import tracemalloc
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from motion_transformer_jax.data.container import VideoContainer
 from motion_transformer_jax.data.video import at_constant_rate, list_videos, probe_video, read_frames
 from motion_transformer_jax.data.video_writer import write_video
 from motion_transformer_jax.errors import UserError
@@ -390,3 +392,69 @@ def test_list_videos(tmp_path):
     assert names == ["broken.png", "clip_1.webm", "clip_2.GIF", "clip_3", "clip_10.mp4", "empty", "strip.png"]
     with pytest.raises(UserError, match="no folder"):
         list_videos(tmp_path / "none")
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "webm", "mkv", "avi", "gif", "folder"])
+@pytest.mark.parametrize(("start", "end"), [(0, 0.2), (0.44, 0.8), (3.0, 3.2), (3.96, None), (3.88, 60), (0.44, 0.45)])
+def test_a_part_is_what_it_is_in_the_whole(tmp_path, suffix, start, end):
+    """Also where the file is entered in its middle: the first key frame but one is at 2.4 seconds."""
+    frames = [np.full((16, 16, 3), 2 * index + 20, np.uint8) for index in range(100)]
+    if suffix == "folder":
+        path = write_folder(tmp_path / "a", frames)
+    elif suffix == "gif":
+        path = tmp_path / "a.gif"
+        write_video(path, frames, fps=25)
+    else:
+        path = encode(tmp_path / f"a.{suffix}", frames, options={"g": "30"})
+    whole = list(read_frames(path))
+    first, last = round(start * 25), 100 if end is None else min(100, max(round(start * 25) + 1, round(end * 25)))
+    np.testing.assert_array_equal(list(read_frames(path, start=start, end=end)), whole[first:last])
+
+
+def test_a_part_at_another_rate(tmp_path):
+    path = encode(tmp_path / "a.mp4", flat_frames(24), options={"g": "5"}, rate=8)
+    assert indices(read_frames(path, fps=4, start=2.25, end=2.75)) == [18, 20]
+    assert indices(read_frames(path, fps=16, start=2.25, end=2.5)) == indices(read_frames(path, fps=16))[36:40]
+
+
+def test_a_part_of_a_video_whose_clock_starts_late(tmp_path):
+    path = encode(tmp_path / "a.mkv", flat_frames(20), times=range(100, 120), rate=5)
+    assert probe_video(path).origin == 20
+    assert indices(read_frames(path, start=3, end=3.4)) == [15, 16]
+
+
+def test_a_start_behind_the_end(tmp_path):
+    path = encode(tmp_path / "a.mp4", flat_frames(20))
+    for start in (0.8, 3, 1000):
+        with pytest.raises(UserError, match=f"ends before {start:g} seconds; choose an earlier start"):
+            list(read_frames(path, start=start))
+    with pytest.raises(ValueError, match="end must be after it"):
+        read_frames(path, start=1, end=1)
+
+
+def test_a_part_is_not_called_truncated(tmp_path, caplog):
+    path = encode(tmp_path / "a.mp4", noise_frames(60))
+    list(read_frames(path, end=0.5))
+    list(read_frames(path, start=2.1))
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "webm"])
+def test_what_lies_before_a_part_is_not_decoded(tmp_path, monkeypatch, suffix):
+    path = encode(tmp_path / f"a.{suffix}", flat_frames(20) * 10, options={"g": "25"})
+    convert, converted = VideoContainer._to_rgb, []
+    monkeypatch.setattr(VideoContainer, "_to_rgb", lambda self, frame: converted.append(1) or convert(self, frame))
+    assert len(list(read_frames(path, start=7, end=7.2))) == 5
+    assert len(converted) < 70
+
+
+def test_frames_are_freed_without_the_garbage_collector(tmp_path):
+    path = encode(tmp_path / "a.mp4", flat_frames(25) * 4)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in read_frames(path):
+            pass
+        assert gc.collect() < 50
+    finally:
+        gc.enable()

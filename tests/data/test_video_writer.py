@@ -3,6 +3,7 @@ import os
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from motion_transformer_jax.data.image import read_image
 from motion_transformer_jax.data.video import probe_video, read_frames
@@ -205,6 +206,44 @@ def test_wrong_frames(tmp_path, frame):
     with pytest.raises(ValueError, match="expected uint8"):
         write_image(tmp_path / "a.png", frame)
     assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+def test_without_loss(tmp_path, suffix):
+    frames = list(np.random.default_rng(0).integers(0, 256, (3, 34, 48, 3), np.uint8))
+    write_video(tmp_path / f"a{suffix}", frames, fps=25, lossless=True)
+    np.testing.assert_array_equal(list(read_frames(tmp_path / f"a{suffix}")), frames)
+
+
+def test_a_gif_is_not_without_loss(tmp_path):
+    with pytest.raises(UserError, match="a gif has 256 colours"):
+        write_video(tmp_path / "a.gif", smooth_frames(1), fps=25, lossless=True)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_comments(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    for comment in ("", "drawn by a test ✓", "long " * 100):
+        write_video(path, smooth_frames(3), fps=25, comment=comment)
+        assert comment_of(path) == comment
+        assert len(list(read_frames(path))) == 3
+
+
+def comment_of(path):
+    if path.suffix == ".gif":
+        with Image.open(path) as image:
+            return image.info.get("comment", b"").decode()
+    with av.open(str(path)) as container:
+        metadata = {key.lower(): value for key, value in container.metadata.items()}
+        return metadata.get("comment", "")
+
+
+def test_comment_of_an_image(tmp_path):
+    image = next(smooth_frames(1, 31, 17))
+    write_image(tmp_path / "a.png", image, comment="drawn by a test")
+    with Image.open(tmp_path / "a.png") as written:
+        assert written.text == {"Comment": "drawn by a test"}
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), image)
 
 
 def test_image_round_trip_is_exact(tmp_path):

@@ -1,0 +1,69 @@
+"""The square of a picture that the model sees."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.inference.subject import find_subject
+
+logger = logging.getLogger(__name__)
+
+Crop = Literal["auto", "none"] | tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Box:
+    """A square of a picture, in whole pixels, inside it."""
+
+    left: int
+    top: int
+    side: int
+
+    def cut(self, image: np.ndarray) -> np.ndarray:
+        """Its part of an image, [side, side, C]; a view."""
+        return image[self.top : self.top + self.side, self.left : self.left + self.side]
+
+    def __str__(self):
+        """As `--crop` takes it."""
+        return f"{self.left},{self.top},{self.side},{self.side}"
+
+
+def choose_box(crop: Crop, frames: Sequence[np.ndarray], name: str) -> Box:
+    """The square that a picture, or a video from its first frame to its last, is cropped to.
+
+    Args:
+        crop: "none": the largest square in the middle. "auto": one square around the subject in all frames. (left, top,
+            width, height): the square about that rectangle's middle, as large as its longer side.
+        frames: uint8 [H, W, 3] of one size: the picture, or samples of the video.
+        name: of the picture, for messages.
+
+    Raises:
+        UserError: The rectangle does not lie inside.
+    """
+    height, width = frames[0].shape[:2]
+    if crop == "none":
+        return square_around(width / 2, height / 2, min(width, height), (height, width))
+    if crop == "auto":
+        square, subject = find_subject(frames)
+        box = square_around(*square, (height, width))
+        logger.info("%s is cropped to %s, around %s", name, box, subject)
+        return box
+    left, top, crop_width, crop_height = crop
+    inside = 0 <= left < left + crop_width <= width and 0 <= top < top + crop_height <= height
+    if not inside:
+        raise UserError(
+            f"the crop {left},{top},{crop_width},{crop_height} does not lie inside {name}, which is {width}x{height}"
+        )
+    return square_around(left + crop_width / 2, top + crop_height / 2, max(crop_width, crop_height), (height, width))
+
+
+def square_around(x: float, y: float, side: float, size: tuple[int, int]) -> Box:
+    """The square with that middle, moved inside a picture of (height, width), and no larger than fits."""
+    height, width = size
+    side = max(1, min(round(side), height, width))
+    left, top = (int(np.clip(middle - side / 2, 0, length - side)) for middle, length in ((x, width), (y, height)))
+    return Box(left, top, side)

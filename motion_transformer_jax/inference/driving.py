@@ -1,0 +1,142 @@
+"""The driving video, as the options want it: at one rate, from start to end, cropped, with its sound."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from motion_transformer_jax.data.image import IMAGE_SUFFIXES
+from motion_transformer_jax.data.sound import Sound, has_sound
+from motion_transformer_jax.data.video import VideoInfo, frame_span, probe_video, read_frames
+from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.inference.crop import Box, choose_box
+from motion_transformer_jax.inference.live import LiveDriving, is_live
+from motion_transformer_jax.inference.options import AnimationOptions
+
+logger = logging.getLogger(__name__)
+
+_SAMPLES = 8  # frames, or up to twice as many, in which the subject is looked for
+
+
+class Driving(Protocol):
+    """Where driving frames come from.
+
+    Attributes:
+        fps: Frames per second.
+        num_frames: About how many there are; None where nobody knows.
+        sound: What is heard with them, if anything.
+    """
+
+    fps: float
+    num_frames: int | None
+    sound: Sound | None
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """Streams uint8 [H, W, 3], from the first on."""
+        ...
+
+
+@dataclass(frozen=True)
+class DrivingVideo:
+    """A file, a folder of frames or a film strip, read as often as needed; a Driving.
+
+    Attributes:
+        path: Where it is.
+        start, end: The part that is taken, in seconds.
+        resample_fps: Rate that it is brought to; None keeps its own.
+        box: What its frames are cropped to; None leaves them whole.
+    """
+
+    path: Path
+    fps: float
+    num_frames: int | None
+    sound: Sound | None
+    start: float
+    end: float | None
+    resample_fps: float | None
+    box: Box | None
+
+    def frames(self, *, warn: Callable[[str], None] = logger.warning) -> Iterator[np.ndarray]:
+        """As a Driving; `warn` takes what is wrong with the file."""
+        frames = read_frames(self.path, fps=self.resample_fps, start=self.start, end=self.end, warn=warn)
+        return frames if self.box is None else map(self.box.cut, frames)
+
+    def require_frame(self, index: int) -> None:
+        """Raises a UserError if there is no frame of that number."""
+        count = sum(1 for _ in islice(self.frames(), index + 1))
+        if count <= index:
+            raise UserError(
+                f"the best frame is to be {index} but {self.path} has {count} frames; expected 0 to {count - 1} or auto"
+            )
+
+
+def open_driving(path: str | Path, options: AnimationOptions) -> DrivingVideo | LiveDriving:
+    """Looks at a driving video and finds what there is to know before its frames are drawn.
+
+    Args:
+        path: A video, a folder of frames or a film strip; "-" for raw frames from the standard input; or a camera's
+            device, /dev/video0.
+        options: Of these fps, start, end, sound, driving_crop and driving_size matter.
+
+    Raises:
+        UserError: It cannot be read, or the options do not fit it.
+    """
+    if is_live(path):
+        return LiveDriving.open(str(path), options)
+    if options.driving_size is not None:
+        raise UserError(f"a driving size is for raw frames and cameras; {path} has its own")
+    info = probe_video(path)
+    is_file = info.path.is_file() and info.path.suffix.lower() not in IMAGE_SUFFIXES
+    fps = options.fps or info.fps
+    # Frames without a clock are read at one rate and shown at another, in whose seconds start and end are told.
+    pace = 1.0 if is_file else fps / info.fps
+    start, end = options.start * pace, None if options.end is None else options.end * pace
+    read_fps = fps if is_file else info.fps
+    first, count = frame_span(start, end, read_fps)
+    sound = None
+    if is_file and options.sound and has_sound(info.path):
+        sound = Sound(info.path, info.origin + Fraction(first) / Fraction(read_fps))
+    whole = DrivingVideo(
+        path=info.path,
+        fps=fps,
+        num_frames=_expected_frames(info, read_fps, first, count),
+        sound=sound,
+        start=start,
+        end=end,
+        resample_fps=options.fps if is_file else None,
+        box=None,
+    )
+    return whole if options.driving_crop == "none" else _cropped(whole, options)
+
+
+def _expected_frames(info: VideoInfo, fps: float, first: int, count: int | None) -> int | None:
+    if info.num_frames is None:
+        return count
+    rest = round(info.num_frames * fps / info.fps) - first
+    if rest < 1:
+        raise UserError(f"{info.path} is {info.num_frames / info.fps:.1f} seconds long; choose an earlier start")
+    return rest if count is None else min(rest, count)
+
+
+def _cropped(video: DrivingVideo, options: AnimationOptions) -> DrivingVideo:
+    frames = video.frames(warn=lambda _: None)  # it is told when they are read to be animated
+    samples = _samples(frames) if options.driving_crop == "auto" else list(islice(frames, 1))
+    box = choose_box(options.driving_crop, samples, os.fspath(video.path))
+    return replace(video, box=box)
+
+
+def _samples(frames: Iterator[np.ndarray]) -> list[np.ndarray]:
+    """Frames at even distances, `_SAMPLES` or up to twice as many, of a video of any length."""
+    samples, step = [], 1
+    for index, frame in enumerate(frames):
+        if index % step == 0:
+            samples.append(frame)
+        if len(samples) > 2 * _SAMPLES:
+            samples, step = samples[::2], 2 * step
+    return samples
