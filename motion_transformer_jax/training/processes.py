@@ -11,8 +11,8 @@ def join_processes(
     """Joins this process with the others of its run; to be called before JAX uses a device.
 
     Args:
-      coordinator: "HOST:PORT" of process 0; None: it and all else is told by the environment, as Cloud TPU, SLURM, Open
-        MPI and Kubernetes' indexed jobs do.
+      coordinator: "HOST:PORT" of process 0; None: it and all else is told by the environment, as Cloud TPU, GKE's TPUs,
+        SLURM and Open MPI do, and Kubernetes' indexed jobs where the package `kubernetes` is installed.
       num_processes: of the run.
       process_id: of this one, from 0.
 

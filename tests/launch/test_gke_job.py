@@ -53,7 +53,7 @@ def test_only_crashes_count():
     assert exits == {(2,): "FailJob", (RETRY,): "Ignore"}
     assert all(rule["onExitCodes"]["containerName"] == CONTAINER["name"] for rule in rules if "onExitCodes" in rule)
     [condition] = (rule for rule in rules if "onPodConditions" in rule)
-    assert condition == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
+    assert condition == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
     assert JOB["spec"]["backoffLimit"] >= JOB["spec"]["completions"]
 
 
