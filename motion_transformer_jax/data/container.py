@@ -143,8 +143,8 @@ class VideoContainer:
         return self._converter.reformat(frame, format="rgb24", interpolation=_CHROMA_UPSAMPLING).to_ndarray()
 
     def _display_matrix(self, frame: av.VideoFrame) -> np.ndarray | None:
-        # Of one frame for each angle: a frame whose side data was asked for is part of a reference cycle, and its picture
-        # stays until the garbage collector comes.
+        # Of one frame for each angle: a frame whose side data was asked for is part of a reference cycle, and stays in
+        # memory until the garbage collector comes.
         if frame.rotation not in self._display_matrices:
             side_data = frame.side_data.get("DISPLAYMATRIX")
             matrix = None if side_data is None else np.frombuffer(bytes(side_data), np.int32)
