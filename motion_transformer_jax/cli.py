@@ -105,6 +105,8 @@ def set_up_logging() -> None:
         if type(handler) is logging.StreamHandler:  # ours, or one that a library made when it was imported
             handler.setFormatter(_Formatter())
     logging.getLogger("motion_transformer_jax").setLevel(logging.INFO)
+    # Of Orbax's failed writes; what failed is told in one line.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
 class _Formatter(logging.Formatter):
