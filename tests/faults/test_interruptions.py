@@ -9,7 +9,7 @@ import time
 import pods
 import pytest
 
-STEPS, SAVED_EVERY = 400, 2
+STEPS, SAVED_EVERY = 120, 2
 FIELDS = {"train.checkpoint_every_steps": SAVED_EVERY, "train.keep_last": 2}
 
 
