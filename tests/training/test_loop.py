@@ -352,6 +352,13 @@ def test_workdir_that_cannot_be_written(tmp_path):
         loop.train_and_evaluate(steps_config(2), tmp_path / "file" / "run")
 
 
+def test_workdir_that_is_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="gs://bucket/run is an address; expected a folder"):
+        loop.train_and_evaluate(steps_config(2), "gs://bucket/run")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_bad_config_leaves_nothing_behind(tmp_path):
     with pytest.raises(UserError, match=r"train\.batch_size=12 is not divisible by the 8 devices"):
         loop.train_and_evaluate(steps_config(2, batch_size=12), tmp_path / "run")
