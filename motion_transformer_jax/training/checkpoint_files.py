@@ -87,7 +87,8 @@ def restore_step(manager, step: int, folder: Path, *, state):
     """
     try:
         restored = manager.restore(step, args=ocp.args.Composite(state=state, progress=ocp.args.JsonRestore()))
-        damaged = damaged_arrays(restored.state, restored.progress["checksums"])
+        checksums = restored.progress.get("checksums")  # earlier versions saved none
+        damaged = [] if checksums is None else damaged_arrays(restored.state, checksums)
     except Exception as error:
         raise UnreadableCheckpoint(_unreadable(folder, reason_of(error))) from error
     if damaged:

@@ -134,6 +134,11 @@ class CheckpointStore:
             folder,
             state=ocp.args.PyTreeRestore(state, restore_args=ocp.checkpoint_utils.construct_restore_args(state)),
         )
+        if "progress" not in restored.progress:
+            raise UserError(
+                f"{folder} was saved by an earlier version, which cannot be gone on with; start from its weights in "
+                f"another folder by --config.train.init_from={self._folder.parent}"
+            )
         return restored.state, restored.progress["progress"]
 
     def _set_aside(self, refused: Mapping[int, UserError]) -> None:

@@ -216,9 +216,7 @@ def _fingerprint(videos: VideoSource) -> int:
 def _make_workdir(workdir: str | os.PathLike) -> Path:
     """The run's folder, made and tried out, so that a run does not fail at its first checkpoint."""
     if "://" in str(workdir):
-        raise UserError(
-            f"--workdir {workdir} is an address; expected a folder, as of a mounted bucket"
-        )
+        raise UserError(f"--workdir {workdir} is an address; expected a folder, as of a mounted bucket")
     workdir = Path(workdir)
     probe = workdir / f".write-test-{os.getpid()}"
     try:

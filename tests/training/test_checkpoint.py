@@ -296,6 +296,18 @@ def test_nothing_is_set_aside_where_no_step_can_be_read(run_folder):
     assert steps_in(run_folder) == [1, 2]
 
 
+def test_checkpoints_of_an_earlier_version_give_their_weights_alone(run_folder):
+    path = run_folder / "checkpoints" / "2" / "progress" / "metadata"
+    path.write_text(json.dumps({"processes": [{"data": 2}]}))
+    assert load_variables(run_folder, step=2)
+    shutil.rmtree(run_folder / "checkpoints" / "1")
+    with (
+        CheckpointStore(run_folder, keep_last=3) as store,
+        pytest.raises(UserError, match=r"2 was saved by an earlier version.* --config\.train\.init_from="),
+    ):
+        store.restore_latest(make_state())
+
+
 def test_an_array_that_has_changed_since_it_was_saved(run_folder, monkeypatch):
     """As by a flipped bit that the storage does not notice."""
     saved = checkpoint_store.tree_checksums
