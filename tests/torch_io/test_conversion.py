@@ -46,7 +46,11 @@ def load(folder):
 def architecture(config):
     """The fields that decide a model; limits of channels that are never reached do not."""
     fields = {f"{group}.{name}": value for group in MODEL_GROUPS for name, value in config[group].items()}
-    return {name: value for name, value in fields.items() if not name.endswith((".max_features", ".token_std", ".keypoint_std"))}
+    return {
+        name: value
+        for name, value in fields.items()
+        if not name.endswith((".max_features", ".token_std", ".keypoint_std"))
+    }
 
 
 def used_groups(config):
