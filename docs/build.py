@@ -37,7 +37,8 @@ _COLORS = {
     "ground": "#e2e2dd",
 }
 _HOUSE = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 880 {height}" role="img"
-     font-family="Helvetica, Arial, sans-serif" aria-label="Floors, commands on top, ops at the bottom, and the ground that all may stand on">
+     font-family="Helvetica, Arial, sans-serif"
+     aria-label="Floors, commands on top, ops at the bottom, and the ground that all may stand on">
   <style>
     rect {{ stroke: #444; stroke-width: 1.5 }}
     text {{ fill: #222; text-anchor: middle }}
