@@ -21,6 +21,12 @@ demo: $(VENV)/installed
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
+# The options in commands.md and the house of architecture.md, which are committed; the API's pages, which are not.
+docs: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[docs,torch,eval]'
+	$(BIN)/python docs/build.py
+	$(BIN)/python -m pdoc --docformat google --output-directory docs/api motion_transformer_jax
+
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
