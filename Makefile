@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test faults lint format
+.PHONY: demo test faults lint format docs
 
 $(VENV)/installed: setup.cfg pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +24,12 @@ test: $(VENV)/installed-test
 # The long fault campaign: minutes of kills and damaged files, which `make test` leaves out.
 faults: $(VENV)/installed-test
 	$(BIN)/python -m pytest tests/faults -m faults
+
+# The options in commands.md and the house of architecture.md, which are committed; the API's pages, which are not.
+docs: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[docs,torch,eval]'
+	$(BIN)/python docs/build.py
+	$(BIN)/python -m pdoc --docformat google --output-directory docs/api motion_transformer_jax
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

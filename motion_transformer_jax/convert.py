@@ -1,7 +1,8 @@
-"""PyTorch checkpoints in and out.
+"""PyTorch checkpoints in and out, and trained models as programs that run without this package.
 
 python -m motion_transformer_jax.convert from-torch vox-cpk.pth.tar --out runs/vox
 python -m motion_transformer_jax.convert to-torch runs/vox --out vox.pth
+python -m motion_transformer_jax.convert to-stablehlo runs/vox --out vox-stablehlo
 python -m motion_transformer_jax.convert inspect vox-cpk.pth.tar
 """
 
@@ -26,11 +27,12 @@ def main(argv: list[str]) -> int | None:
     """Parse the arguments and convert or inspect a file."""
     parser = Parser(
         "convert",
-        description="Read and write PyTorch checkpoints of the motion transformer, FOMM and MRAA.",
+        description="Read and write PyTorch checkpoints of the motion transformer, FOMM and MRAA; export models.",
         epilog="actions:\n"
-        "  from-torch FILE --out DIR   an official checkpoint to a run's folder\n"
-        "  to-torch RUN --out FILE     a run's folder to a file that the official code loads\n"
-        "  inspect FILE                what a file holds\n\n"
+        "  from-torch FILE --out DIR      an official checkpoint to a run's folder\n"
+        "  to-torch RUN --out FILE        a run's folder to a file that the official code loads\n"
+        "  to-stablehlo RUN --out FOLDER  a run's folder to programs that need only JAX to animate\n"
+        "  inspect FILE                   what a file holds\n\n"
         "`motrans convert ACTION --help` tells an action's options.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="motrans convert ACTION ...",
@@ -72,9 +74,8 @@ def _from_torch(argv: list[str]) -> None:
 
 def _to_torch(argv: list[str]) -> None:
     parser = Parser("convert to-torch", description="Write a run's weights as a file that the official code loads.")
-    parser.add_argument("run", metavar="RUN", help="folder of a training run, its --workdir, or of converted weights")
+    _add_run(parser)
     parser.add_argument("--out", required=True, metavar="FILE", help=".pth, .pth.tar or .safetensors")
-    parser.add_argument("--step", type=checkpoint_step, metavar="N|best", help="which checkpoint (default: the newest)")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE")
     arguments = parser.parse_args(argv)
 
@@ -82,6 +83,31 @@ def _to_torch(argv: list[str]) -> None:
 
     done = to_torch(arguments.run, arguments.out, step=arguments.step, overwrite=arguments.overwrite)
     print(f"{arguments.out}: {done.system}, {done.num_parameters / 1e6:.2f} M parameters in {done.num_tensors} tensors")
+
+
+def _to_stablehlo(argv: list[str]) -> None:
+    parser = Parser(
+        "convert to-stablehlo",
+        description="Write a run's model as StableHLO programs for CPU, GPU and TPU, weights within. They take any "
+        "number of driving frames and need JAX, not this package; FOLDER/README.md says how to use them.",
+    )
+    _add_run(parser)
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="folder to make")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier export in FOLDER")
+    arguments = parser.parse_args(argv)
+
+    from motion_transformer_jax.inference.stablehlo import export_run
+
+    manifest = export_run(arguments.run, arguments.out, step=arguments.step, overwrite=arguments.overwrite)
+    programs, platforms = (", ".join(manifest[name]) for name in ("programs", "platforms"))
+    print(
+        f"{arguments.out}: {programs} of step {manifest['step']} for {platforms}; how to use them is in README.md there"
+    )
+
+
+def _add_run(parser: Parser) -> None:
+    parser.add_argument("run", metavar="RUN", help="folder of a training run, its --workdir, or of converted weights")
+    parser.add_argument("--step", type=checkpoint_step, metavar="N|best", help="which checkpoint (default: the newest)")
 
 
 def _inspect(argv: list[str]) -> None:
@@ -94,7 +120,7 @@ def _inspect(argv: list[str]) -> None:
     print("\n".join(describe_torch_file(arguments.file)))
 
 
-_ACTIONS = {"from-torch": _from_torch, "to-torch": _to_torch, "inspect": _inspect}
+_ACTIONS = {"from-torch": _from_torch, "to-torch": _to_torch, "to-stablehlo": _to_stablehlo, "inspect": _inspect}
 
 if __name__ == "__main__":
     sys.exit(run_command(main))

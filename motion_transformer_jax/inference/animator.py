@@ -66,10 +66,10 @@ class Animator:
         self.has_disentangler: bool = config.disentangler.enabled
         model = create_animation_model(config)
         variables = jax.device_put(variables, jax.local_devices()[0])
-        self._estimate = partial(_estimate, model, variables)
-        self._encode = partial(_encode, model, variables)
+        self._estimate = partial(estimate, model, variables)
+        self._encode = partial(encode, model, variables)
         self._retarget = partial(_retarget, model, variables)
-        self._generate = partial(_generate, model, variables)
+        self._generate = partial(generate, model, variables)
 
     @classmethod
     def load(
@@ -247,12 +247,14 @@ def _open(frames: Frames) -> Iterator[np.ndarray]:
 
 # The model is hashable by its fields: engines of one config share what was compiled.
 @partial(jit_program, static_argnums=0)
-def _estimate(model: AnimationModel, variables: Any, frames: jax.Array) -> Motion:
+def estimate(model: AnimationModel, variables: Any, frames: jax.Array) -> Motion:
+    """Motion of frames, uint8 [B, S, S, 3]."""
     return model.apply(variables, frames.astype(jnp.float32) / 255, method="estimate")
 
 
 @partial(jit_program, static_argnums=0)
-def _encode(model: AnimationModel, variables: Any, image: jax.Array, motion: Motion) -> SourceState:
+def encode(model: AnimationModel, variables: Any, image: jax.Array, motion: Motion) -> SourceState:
+    """All that `generate` needs of a source image, uint8 [1, S, S, 3], and of its motion."""
     image = image.astype(jnp.float32) / 255
     return SourceState(image, model.apply(variables, image, method="encode"), motion)
 
@@ -269,14 +271,17 @@ def _retarget(
     mode: Mode,
 ) -> Motion:
     if mode == "avd":
-        return model.apply(variables, _repeat(source, driving.keypoints.shape[0]), driving, method="disentangle")
+        return disentangle(model, variables, source, driving)
     return retarget(source, driving, initial, mode=mode, movement_scale=scale, multiply=multiply)
 
 
+def disentangle(model: AnimationModel, variables: Any, source: Motion, driving: Motion) -> Motion:
+    """One source figure, [1, K, 2], in driving poses, [B, K, 2], by the model's disentangler."""
+    return model.apply(variables, _repeat(source, driving.keypoints.shape[0]), driving, method="disentangle")
+
+
 @partial(jit_program, static_argnums=0)
-def _generate(
-    model: AnimationModel, variables: Any, source: SourceState, motion: Motion
-) -> tuple[jax.Array, jax.Array]:
+def generate(model: AnimationModel, variables: Any, source: SourceState, motion: Motion) -> tuple[jax.Array, jax.Array]:
     """Images uint8 [B, S, S, 3] and masks [B, h, w, K + 1] of one source in motions [B, K, 2]."""
     # Without a background: its predictor compares two frames of one video, as in training; source and driving video do
     # not share theirs. The official animation leaves it out too.

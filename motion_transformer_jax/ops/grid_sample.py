@@ -32,7 +32,7 @@ def grid_sample(image: jax.Array, grid: jax.Array, *, padding_mode: str, align_c
       ValueError: if a shape or the padding mode is wrong.
     """
     _check(image, grid, padding_mode)
-    if len(image) == 1 < len(grid):
+    if image.shape[0] == 1 and grid.shape[0] != 1:
         stacked = grid.reshape(1, -1, *grid.shape[2:])
         result = grid_sample(image, stacked, padding_mode=padding_mode, align_corners=align_corners)
         return result.reshape(*grid.shape[:3], -1)

@@ -144,7 +144,7 @@ def test_lengths_around_a_batch(animator, count):
 
 def test_compiles_once(animator):
     list(animator.animate(SOURCE, DRIVING))
-    functions = (animator_module._estimate, animator_module._encode, animator_module._generate)
+    functions = (animator_module.estimate, animator_module.encode, animator_module.generate)
     before = [function.jitted()._cache_size() for function in functions]
     for count in range(1, 7):
         list(animator.animate(SOURCE, DRIVING[:count], mode="absolute"))
