@@ -50,6 +50,7 @@ def animate_video(
     best_frame: int | Literal["auto"] | None = None,
     side_by_side: bool = False,
     fps: float | None = None,
+    on_frame: Callable[[int, int | None, np.ndarray], None] | None = None,
 ) -> Summary:
     """Animates the image `source` by the video `driving` and writes `out`, whole or not at all.
 
@@ -64,6 +65,8 @@ def animate_video(
         side_by_side: Write source, driving frame and result in a row, at the model's size.
         fps: Frames per second of the result, whose duration stays that of the driving video; a folder of frames or a
             film strip, which have no rate of their own, is taken at this one. None: as the driving video.
+        on_frame: Is shown each frame as it is drawn: its index, about how many there will be, or None, and uint8
+            [H, W, 3]. What it raises ends the animation, and nothing is written.
 
     Raises:
         UserError: An input cannot be read, the output cannot be written, or there is no such best frame.
@@ -79,7 +82,10 @@ def animate_video(
         start = time.monotonic()
         fitted = resize_image(image, (animator.image_size, animator.image_size))
         for frame in _animate(animator, fitted, video, summary, mode, adapt_scale, best_frame):
-            yield np.concatenate([fitted, frame.driving, frame.image], axis=1) if side_by_side else frame.image
+            shown = np.concatenate([fitted, frame.driving, frame.image], axis=1) if side_by_side else frame.image
+            if on_frame is not None:
+                on_frame(summary.frames, video.num_frames, shown)
+            yield shown
             summary.frames += 1
         summary.seconds = time.monotonic() - start
 
