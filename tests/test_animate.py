@@ -8,11 +8,18 @@ import subprocess
 import sys
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_model import SIZE, random_frames, tiny_avd_config, tiny_avd_variables, tiny_config, tiny_variables
+from tiny_model import (
+    SIZE,
+    random_frames,
+    save_checkpoint,
+    tiny_avd_config,
+    tiny_avd_variables,
+    tiny_config,
+    tiny_variables,
+)
 
 from motion_transformer_jax import animate
 from motion_transformer_jax.cli import run_command
@@ -22,9 +29,7 @@ from motion_transformer_jax.data.video_writer import write_video
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.inference import animated_video
 from motion_transformer_jax.inference.animator import Animator
-from motion_transformer_jax.training.checkpoint import CheckpointStore
 from motion_transformer_jax.training.saved_config import save_config
-from motion_transformer_jax.training.state import TrainState
 
 NUM_FRAMES = 6
 FPS = 12.5
@@ -57,14 +62,6 @@ def add_broken_inputs(folder):
     config = tiny_config()
     config.model.num_keypoints += 1
     save_config(folder / "other", config)
-
-
-def save_checkpoint(folder, config, variables):
-    folder.mkdir()
-    save_config(folder, config)
-    state = TrainState(step=jnp.int32(1), opt_state={}, **jax.device_put(variables))
-    with CheckpointStore(folder, keep_last=1) as store:
-        store.save(1, state, {})
 
 
 @pytest.fixture
@@ -328,6 +325,31 @@ def test_a_step_is_chosen(inputs):
     assert Animator.load(inputs / "run", step=1, batch_size=3).batch_size == 3
     with pytest.raises(UserError, match="no step 7"):
         Animator.load(inputs / "run", step=7)
+
+
+def test_frames_are_shown_as_they_are_drawn(inputs, written, tmp_path):
+    animator, shown = Animator.load(inputs / "run"), []
+    files = inputs / "source.png", inputs / "driving.mp4", tmp_path / "result.mp4"
+    animated_video.animate_video(
+        lambda: animator, *files, side_by_side=True, on_frame=lambda *frame: shown.append((*frame, len(written)))
+    )
+    indices, totals, images, already_written = zip(*shown, strict=True)
+    assert indices == already_written == tuple(range(NUM_FRAMES)) and set(totals) == {NUM_FRAMES}
+    np.testing.assert_array_equal(images, written)
+
+
+def test_whoever_is_shown_the_frames_may_end_it(inputs, tmp_path):
+    class Enough(Exception):
+        pass
+
+    def look(index, total, image):
+        if index == 2:
+            raise Enough
+
+    files = inputs / "source.png", inputs / "driving.mp4", tmp_path / "result.mp4"
+    with pytest.raises(Enough):
+        animated_video.animate_video(lambda: Animator.load(inputs / "run"), *files, on_frame=look)
+    assert os.listdir(tmp_path) == []
 
 
 def test_as_a_module():

@@ -12,7 +12,6 @@ from pathlib import Path
 import gradio as gr
 
 from motion_transformer_jax.errors import UserError
-from motion_transformer_jax.evaluation.attention import has_attention
 from motion_transformer_jax.web.animation import Wish, fulfil
 from motion_transformer_jax.web.checkpoints import Checkpoint
 from motion_transformer_jax.web.explanation import explain
@@ -55,7 +54,6 @@ class Actions:
         return {
             self.layout.mode: gr.Radio(choices=mode_choices(checkpoint), value=mode, info=describe_modes(checkpoint)),
             self.layout.find_best_frame: gr.Checkbox(visible=mode == "relative"),
-            self.layout.attention_tab: gr.Tab(visible=has_attention(checkpoint.config)),
         }
 
     def choose_mode(self, mode: str) -> dict:
@@ -119,6 +117,7 @@ class Actions:
         yield {
             self.layout.explanation: gr.Column(visible=True),
             self.layout.sheet: gr.Image(explanation.sheet),
+            self.layout.attention_tab: gr.Tab(visible=bool(explanation.attention)),
             **{
                 place: gr.Image(figure, label=caption.capitalize())
                 for place, (caption, figure) in zip(self.layout.attention, explanation.attention.items(), strict=False)

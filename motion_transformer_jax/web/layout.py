@@ -6,7 +6,6 @@ from pathlib import Path
 
 import gradio as gr
 
-from motion_transformer_jax.evaluation.attention import has_attention
 from motion_transformer_jax.inference.retarget import Mode
 from motion_transformer_jax.web.checkpoints import Checkpoint
 from motion_transformer_jax.web.examples import Examples
@@ -61,8 +60,7 @@ def lay_out(
             gr.HTML(f'<p class="fine">{_describe_limits(limits, keep_minutes)}</p>')
         with gr.Column(scale=10, min_width=320, elem_id="outcome"):
             stage, result, download = _lay_out_result()
-    first = next(iter(checkpoints.values()))
-    return Layout(picture, clip, *settings, animate, stop, stage, result, download, *_lay_out_explanation(first))
+    return Layout(picture, clip, *settings, animate, stop, stage, result, download, *_lay_out_explanation())
 
 
 def mode_choices(checkpoint: Checkpoint) -> list[tuple[str, Mode]]:
@@ -136,14 +134,14 @@ def _lay_out_result() -> tuple[gr.HTML, gr.Video, gr.DownloadButton]:
     return stage, result, download
 
 
-def _lay_out_explanation(checkpoint: Checkpoint) -> tuple[gr.Column, gr.Image, gr.Tab, list[gr.Image]]:
+def _lay_out_explanation() -> tuple[gr.Column, gr.Image, gr.Tab, list[gr.Image]]:
     with gr.Column(visible=False) as explanation:
         gr.HTML("<h2>What the model sees</h2>")
         with gr.Tabs():
             with gr.Tab("Keypoints and masks"):
                 gr.HTML('<p class="fine">Moments of the animation, from its beginning down to its end.</p>')
                 sheet = _picture("Keypoints and masks")
-            with gr.Tab("Attention", visible=has_attention(checkpoint.config)) as attention_tab:
+            with gr.Tab("Attention") as attention_tab:
                 gr.HTML(
                     '<p class="fine">What the transformer\'s motion tokens look at in a frame from the middle of the '
                     "clip, layer by layer.</p>"

@@ -86,14 +86,22 @@ def _connect(actions: Actions) -> None:
     layout.checkpoint.change(
         actions.choose_checkpoint,
         layout.checkpoint,
-        [layout.mode, layout.find_best_frame, layout.attention_tab],
+        [layout.mode, layout.find_best_frame],
         **_AT_ONCE,
     )
     layout.mode.change(actions.choose_mode, layout.mode, [layout.find_best_frame], **_AT_ONCE)
 
     buttons = [layout.animate, layout.stop]
-    shown = [layout.stage, layout.result, layout.download, layout.explanation, layout.sheet, *layout.attention]
-    started = layout.animate.click(actions.start, None, [*buttons, *shown], js=_SHOW_OUTCOME, **_AT_ONCE)
+    shown = [
+        layout.stage,
+        layout.result,
+        layout.download,
+        layout.explanation,
+        layout.sheet,
+        layout.attention_tab,
+        *layout.attention,
+    ]
+    started = layout.animate.click(actions.start, None, [*buttons, *result], js=_SHOW_OUTCOME, **_AT_ONCE)
     animation = started.then(
         actions.animate,
         [
