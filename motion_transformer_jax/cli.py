@@ -31,6 +31,7 @@ COMMANDS = {
     "train": "train a model on videos or on procedural puppets",
     "demo": "train a small model on puppets and animate a held-out one",
     "animate": "move the figure in an image as the one in a video moves",
+    "app": "the same on a page in the browser, for whoever has no terminal",
     "convert": "read and write PyTorch checkpoints, and export models",
     "evaluate": "measure trained models, compare them, and write a report",
     "ablate": "train and evaluate variants of an experiment under one budget",

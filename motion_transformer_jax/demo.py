@@ -24,13 +24,10 @@ from motion_transformer_jax.data.image import resize_image
 from motion_transformer_jax.data.pairs import validation_pairs
 from motion_transformer_jax.data.video_sources import VideoSource, create_videos
 from motion_transformer_jax.data.video_writer import write_image, write_video
-from motion_transformer_jax.inference.animated_frame import AnimatedFrame
+from motion_transformer_jax.inference.animation_sheet import draw_animation_sheet
 from motion_transformer_jax.inference.animator import Animator
 from motion_transformer_jax.training.checkpoint import load_variables
 from motion_transformer_jax.training.step import create_eval_step
-from motion_transformer_jax.viz.keypoints import draw_keypoints
-from motion_transformer_jax.viz.masks import draw_masks
-from motion_transformer_jax.viz.sheet import contact_sheet
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +115,8 @@ def animate(config: ConfigDict, out: Path) -> None:
         ),
         fps=FPS,
     )
-    write_image(out / "sheet.png", draw_sheet(source, frames))
+    shown = np.linspace(0, len(frames) - 1, min(SHEET_COLUMNS, len(frames))).round().astype(int)
+    write_image(out / "sheet.png", draw_animation_sheet(source, [frames[i] for i in shown], cell_px=CELL_PX))
 
 
 def choose_clips(names: Sequence[str]) -> tuple[int, int]:
@@ -130,22 +128,6 @@ def choose_clips(names: Sequence[str]) -> tuple[int, int]:
     candidates = squats if len({identity(names[i]) for i in squats}) > 1 else range(len(names))
     driving = candidates[0]
     return next(i for i in candidates if identity(names[i]) != identity(names[driving])), driving
-
-
-def draw_sheet(source: np.ndarray, frames: list[AnimatedFrame]) -> np.ndarray:
-    """A contact sheet over time: source, driving frame, result, result with keypoints, masks."""
-    chosen = [frames[i] for i in np.linspace(0, len(frames) - 1, min(SHEET_COLUMNS, len(frames))).round().astype(int)]
-    rows = {
-        "source": [source] * len(chosen),
-        "driving": [frame.driving for frame in chosen],
-        "result": [frame.image for frame in chosen],
-        "keypoints": [
-            draw_keypoints(frame.image, frame.motion.keypoints[0], frame.motion.affine[0], size=CELL_PX)
-            for frame in chosen
-        ],
-        "masks": [draw_masks(frame.mask, CELL_PX) for frame in chosen],
-    }
-    return contact_sheet(list(rows.values()), row_labels=list(rows), cell_px=CELL_PX)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Headless Chromium for the tests of the pages that we write; they skip where there is none."""
+"""Headless Chromium for the tests of the pages that we write and serve; they skip where there is none."""
 
 import shutil
 from collections.abc import Iterator
@@ -19,7 +19,8 @@ class WatchedPage:
 
     Attributes:
         page: Playwright's.
-        problems: errors on the console, uncaught exceptions, and requests for anything but the page's own file.
+        problems: errors on the console, uncaught exceptions, and requests for anything but the page's own file or
+            server.
     """
 
     page: object
@@ -49,17 +50,18 @@ _PLAY = """async () => {
 
 
 class Browser:
-    """Opens pages from the disk."""
+    """Opens pages from the disk, or from a server on this machine."""
 
     def __init__(self, browser):
         self._browser = browser
 
     @contextmanager
     def open(
-        self, path: Path, *, width: int = 1280, height: int = 900, color_scheme: str = "light"
+        self, page: Path | str, *, width: int = 1280, height: int = 900, color_scheme: str = "light"
     ) -> Iterator[WatchedPage]:
-        """Opens a file in a window of its own."""
-        address = path.resolve().as_uri()
+        """Opens a file, or the root of a server by its address with a slash at the end, in a window of its own."""
+        is_served = isinstance(page, str)
+        address = page if is_served else page.resolve().as_uri()
         with self._browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=color_scheme, accept_downloads=True
         ) as context:
@@ -71,6 +73,7 @@ class Browser:
                 "request",
                 lambda request: (
                     request.url.split("#")[0] == address
+                    or (is_served and request.url.startswith(address))
                     or request.url.startswith(("data:", "blob:"))
                     or problems.append(f"request of {request.url}")
                 ),

@@ -10,12 +10,19 @@ import subprocess
 import sys
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 from sounding_clip import BEEPS, heard_beeps, sound_codec, write_sounding_clip
-from tiny_model import SIZE, random_frames, tiny_avd_config, tiny_avd_variables, tiny_config, tiny_variables
+from tiny_model import (
+    SIZE,
+    random_frames,
+    save_checkpoint,
+    tiny_avd_config,
+    tiny_avd_variables,
+    tiny_config,
+    tiny_variables,
+)
 
 from motion_transformer_jax import animate
 from motion_transformer_jax.cli import run_command
@@ -25,9 +32,7 @@ from motion_transformer_jax.data.video_writer import write_video
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.inference import driving, outputs
 from motion_transformer_jax.inference.animator import Animator
-from motion_transformer_jax.training.checkpoint_store import CheckpointStore
 from motion_transformer_jax.training.saved_config import save_config
-from motion_transformer_jax.training.state import TrainState
 from motion_transformer_jax.viz.raster import resize
 
 NUM_FRAMES = 6
@@ -48,14 +53,6 @@ def inputs(tmp_path_factory):
     for index, frame in enumerate(frames):
         Image.fromarray(frame).save(folder / "frames" / f"{index}.png")
     return folder
-
-
-def save_checkpoint(folder, config, variables):
-    folder.mkdir()
-    save_config(folder, config)
-    state = TrainState(step=jnp.int32(1), opt_state={}, **jax.device_put(variables))
-    with CheckpointStore(folder, keep_last=1) as store:
-        store.save(1, state, {})
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -24,6 +24,7 @@ FLOORS = {
     "reporting": 3,
     "evaluation": 4,
     "benchmarks": 4,
+    "web": 4,
 }
 GROUND = {"errors", "atomic", "compilation_cache", "configs", "host_memory"}  # may be imported from anywhere
 COMMAND_FLOOR = 5

@@ -4,10 +4,14 @@ import functools
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from motion_transformer_jax.configs import demo
 from motion_transformer_jax.training.checkpoint import variable_shapes
+from motion_transformer_jax.training.checkpoint_store import CheckpointStore
+from motion_transformer_jax.training.saved_config import save_config
+from motion_transformer_jax.training.state import TrainState
 
 SIZE = 32
 
@@ -55,3 +59,12 @@ def random_frames(count, height=SIZE, width=SIZE, seed=0):
     """Coarse coloured checks, uint8 [count, height, width, 3]."""
     rows, columns = np.arange(height) * 4 // height, np.arange(width) * 4 // width
     return np.random.default_rng(seed).integers(0, 255, (count, 4, 4, 3), np.uint8)[:, rows][:, :, columns]
+
+
+def save_checkpoint(folder, config, variables):
+    """Makes a run's folder that holds them as step 1."""
+    folder.mkdir()
+    save_config(folder, config)
+    state = TrainState(step=jnp.int32(1), opt_state={}, **jax.device_put(variables))
+    with CheckpointStore(folder, keep_last=1) as store:
+        store.save(1, state, {})

@@ -32,6 +32,9 @@ _LOSSLESS_CODECS = {
     ".mp4": _Codec("libx264rgb", "rgb24", {"qp": "0", "preset": "medium"}),
     ".webm": _Codec("libvpx-vp9", "gbrp", {"lossless": "1", "deadline": "good", "cpu-used": "4", "row-mt": "1"}),
 }
+# x264's macroblock tree reads past the ends of rows that are no multiple of this, and equal frames do not give equal
+# files; there it is left out, at the price of a few more bytes.
+_MACROBLOCK_ROW_PX = 256
 _RGB_COLORSPACE = 0  # FFmpeg's number, which PyAV has no name for
 # Delays in a gif are whole hundredths of a second, and viewers slow those below two down to ten.
 _GIF_TIME_BASE = Fraction(1, 100)
@@ -105,7 +108,10 @@ class Encoder:
         codec = (_LOSSLESS_CODECS if lossless else _CODECS)[self._path.suffix.lower()]
         if self._comment:
             self._container.metadata["comment"] = self._comment
-        self._stream = self._container.add_stream(codec.name, rate=self._rate, options=codec.options)
+        options = codec.options
+        if codec.name == "libx264" and self.shape[1] % _MACROBLOCK_ROW_PX:
+            options = options | {"mbtree": "0"}
+        self._stream = self._container.add_stream(codec.name, rate=self._rate, options=options)
         self._stream.height, self._stream.width = (length + length % 2 for length in self.shape[:2])
         self._stream.pix_fmt = codec.pixel_format
         # Says which RGB the YUV stands for; else players guess by the size of the picture.

@@ -1,13 +1,14 @@
 """What the motion transformer's tokens look at: the attention of its layers."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from motion_transformer_jax.models.animation_model import create_animation_model
+from motion_transformer_jax.models.animation_model import AnimationModel, create_animation_model
 from motion_transformer_jax.ops.color import to_float
 
 
@@ -44,7 +45,8 @@ def attend(config: ConfigDict, variables: dict, images: np.ndarray) -> MotionAtt
       variables: the model's, as `load_variables` gives them.
       images: uint8 or float32 in [0, 1], [B, H, W, 3].
     """
-    weights = np.asarray(_create_attend(config)(variables, images), np.float32)
+    layers = tuple((stack, i) for stack in range(config.transformer.stacks) for i in range(config.transformer.depth))
+    weights = np.asarray(_attend(create_animation_model(config), layers, variables, images), np.float32)
     motion_tokens = 2 * config.model.num_keypoints
     cell_px = 4 * config.transformer.patch_size  # the backbone's map has a quarter of the image's size
     grid = (images.shape[1] // cell_px, images.shape[2] // cell_px)
@@ -55,15 +57,13 @@ def attend(config: ConfigDict, variables: dict, images: np.ndarray) -> MotionAtt
     )
 
 
-def _create_attend(config: ConfigDict):
-    """Compiled: variables and images to the attention [layers, B, heads, motion tokens, all tokens]."""
-    model = create_animation_model(config)
-    layers = [(stack, i) for stack in range(config.transformer.stacks) for i in range(config.transformer.depth)]
-
-    def compute(variables: dict, images: jax.Array) -> jax.Array:
-        _, state = model.apply(variables, to_float(images), method="estimate", mutable="intermediates")
-        seen = state["intermediates"]["motion_estimator"]["transformer"]
-        weights = [seen[f"stack_{stack}_layer_{i}"]["attention"]["attention"][0] for stack, i in layers]
-        return jnp.stack([layer[:, :, : 2 * config.model.num_keypoints] for layer in weights])
-
-    return jax.jit(compute)
+# The model is hashable by its fields: what was compiled serves every call of one config.
+@partial(jax.jit, static_argnums=(0, 1))
+def _attend(
+    model: AnimationModel, layers: tuple[tuple[int, int], ...], variables: dict, images: jax.Array
+) -> jax.Array:
+    """Attention [layers, B, heads, motion tokens, all tokens] of layers (stack, index)."""
+    _, state = model.apply(variables, to_float(images), method="estimate", mutable="intermediates")
+    seen = state["intermediates"]["motion_estimator"]["transformer"]
+    weights = [seen[f"stack_{stack}_layer_{i}"]["attention"]["attention"][0] for stack, i in layers]
+    return jnp.stack([layer[:, :, : 2 * model.motion_estimator.num_keypoints] for layer in weights])

@@ -261,3 +261,9 @@ def test_atomic_path_renames_only_after_success(tmp_path):
         assert temporary.suffix == ".json"
     assert (tmp_path / "a.json").read_text() == "{}"
     assert os.listdir(tmp_path) == ["a.json"]
+
+
+@pytest.mark.parametrize(("width", "used"), [(64, 0), (192, 0), (256, 1), (768, 1)])
+def test_the_macroblock_tree_is_used_where_it_repeats_itself(tmp_path, width, used):
+    write_video(tmp_path / "a.mp4", np.zeros((2, 32, width, 3), np.uint8), fps=25)
+    assert f" mbtree={used} ".encode() in (tmp_path / "a.mp4").read_bytes()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tiny_model import random_frames, random_variables, tiny_config, tiny_variables
 
-from motion_transformer_jax.evaluation.attention import attend, has_attention
+from motion_transformer_jax.evaluation.attention import _attend, attend, has_attention
 from motion_transformer_jax.models.animation_model import create_animation_model
 
 IMAGES = random_frames(2)
@@ -60,6 +60,14 @@ def test_without_learned_motion_tokens_the_first_patches_stand_in_both():
     np.testing.assert_allclose(attention.to_image.sum((-1, -2)), 1, atol=1e-5)
     patches = attention.to_image.reshape(*attention.to_image.shape[:-2], -1)
     np.testing.assert_array_equal(patches[..., :tokens], attention.to_motion)
+
+
+def test_it_is_compiled_once_for_a_config():
+    compiled = _attend._cache_size
+    attend(tiny_config(), tiny_variables(), IMAGES)
+    before = compiled()
+    attend(tiny_config(), tiny_variables(), IMAGES[::-1])
+    assert compiled() == before
 
 
 def test_taking_it_out_changes_and_costs_nothing():

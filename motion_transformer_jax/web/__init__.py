@@ -1,0 +1,1 @@
+"""The page in the browser that the command `app` serves."""
