@@ -62,7 +62,7 @@ def _describe(summary: "Summary") -> str:
 
 def _create_parser() -> Parser:
     parser = Parser("animate", description="Move the figure in an image as the one in a video moves.")
-    for add_arguments in (_add_files, _add_motion, _add_picture, _add_time, _add_output):
+    for add_arguments in (_add_files, _add_motion, _add_picture, _add_frames, _add_output):
         add_arguments(parser)
     add_limits(parser)
     return parser
@@ -152,20 +152,20 @@ def _add_picture(parser: Parser) -> None:
     )
 
 
-def _add_time(parser: Parser) -> None:
-    times = parser.add_argument_group("time")
-    times.add_argument("--start", type=float, default=0.0, metavar="SECONDS", help="of the driving video (default: 0)")
-    times.add_argument("--end", type=float, metavar="SECONDS", help="of the driving video (default: its end)")
-    times.add_argument(
+def _add_frames(parser: Parser) -> None:
+    frames = parser.add_argument_group("frames")
+    frames.add_argument("--start", type=float, default=0.0, metavar="SECONDS", help="of the driving video (default: 0)")
+    frames.add_argument("--end", type=float, metavar="SECONDS", help="of the driving video (default: its end)")
+    frames.add_argument(
         "--fps",
         type=float,
         help="frames per second of the result; the duration stays (default: the driving video's; 25 for frames without "
         "a rate)",
     )
-    times.add_argument(
+    frames.add_argument(
         "--driving-size", type=_size, metavar="WxH", help="of raw driving frames, or what a camera is asked for"
     )
-    times.add_argument(
+    frames.add_argument(
         "--batch-size",
         type=_positive,
         metavar="N",

@@ -1,1 +1,1 @@
-"""Animation: the jitted engine and motion retargeting."""
+"""Animation: the jitted engine, motion retargeting, and the way from files to files."""

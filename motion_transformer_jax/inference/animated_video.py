@@ -24,6 +24,7 @@ from motion_transformer_jax.inference.live import Latency, LiveDriving, is_live
 from motion_transformer_jax.inference.options import PLAIN, AnimationOptions
 from motion_transformer_jax.inference.outputs import (
     find_sources,
+    is_single,
     is_still,
     made_folder,
     name_results,
@@ -103,8 +104,8 @@ def animate_sources(
 
     Args:
         sources: Images, and folders of images.
-        folder: Of the results, each named after its source. It is made if it is missing; files of those names are
-            replaced.
+        folder: Of the results, each named after its source. It is made if it is missing; results of those names are
+            replaced, and other files stay.
         form: One of `FORMATS`: the results' ending, or "frames" for a folder of PNG frames each; None: mp4, and png for
             a still driving image.
         create_animator, driving, options, on_frame: As `animate_video` takes them; frames are counted for each source.
@@ -114,6 +115,8 @@ def animate_sources(
     """
     if is_live(driving):
         raise UserError("live frames move one source; give a single image")
+    if is_single(folder):
+        raise UserError(f"several sources have several results; give a folder for them instead of {folder}")
     images, video = find_sources(sources), open_driving(driving, options)
     work = _Work(create_animator, video, options, on_frame)
     outs = name_results(images, folder, form or ("png" if video.num_frames == 1 else "mp4"))

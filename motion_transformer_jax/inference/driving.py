@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -24,30 +23,15 @@ logger = logging.getLogger(__name__)
 _SAMPLES = 8  # frames, or up to twice as many, in which the subject is looked for
 
 
-class Driving(Protocol):
-    """Where driving frames come from.
-
-    Attributes:
-        fps: Frames per second.
-        num_frames: About how many there are; None where nobody knows.
-        sound: What is heard with them, if anything.
-    """
-
-    fps: float
-    num_frames: int | None
-    sound: Sound | None
-
-    def frames(self) -> Iterator[np.ndarray]:
-        """Streams uint8 [H, W, 3], from the first on."""
-        ...
-
-
 @dataclass(frozen=True)
 class DrivingVideo:
-    """A file, a folder of frames or a film strip, read as often as needed; a Driving.
+    """A file, a folder of frames or a film strip, read as often as needed.
 
     Attributes:
         path: Where it is.
+        fps: Frames per second.
+        num_frames: About how many there are; None where the file does not say.
+        sound: What is heard with them, if anything.
         start, end: The part that is taken, in seconds.
         resample_fps: Rate that it is brought to; None keeps its own.
         box: What its frames are cropped to; None leaves them whole.
@@ -63,7 +47,7 @@ class DrivingVideo:
     box: Box | None
 
     def frames(self, *, warn: Callable[[str], None] = logger.warning) -> Iterator[np.ndarray]:
-        """As a Driving; `warn` takes what is wrong with the file."""
+        """Streams uint8 [H, W, 3] from the first on; `warn` takes what is wrong with the file."""
         frames = read_frames(self.path, fps=self.resample_fps, start=self.start, end=self.end, warn=warn)
         return frames if self.box is None else map(self.box.cut, frames)
 

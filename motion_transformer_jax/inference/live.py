@@ -41,10 +41,14 @@ class Latency:
 
 
 class LiveDriving:
-    """Frames that are read once; a Driving.
+    """What `DrivingVideo` is for videos, for frames that are read once.
 
     Of a camera only the newest frame counts whenever the model is ready for one. Ctrl-C ends the frames, so that the
     result is finished; a second one abandons it.
+
+    Attributes:
+        fps: Frames per second of the result.
+        num_frames, sound: None; nobody knows how many come, and they are silent.
     """
 
     num_frames = None
@@ -87,7 +91,7 @@ class LiveDriving:
         return cls(name, frames, fps, options.driving_crop, newest_only=path != STANDARD_STREAM)
 
     def frames(self) -> Iterator[np.ndarray]:
-        """As a Driving, once."""
+        """Streams uint8 [H, W, 3], once."""
         box: Box | None = None
         with _ended_by_interrupt() as ended:
             for arrived, frame in _newest(self._arriving) if self._newest_only else self._arriving:

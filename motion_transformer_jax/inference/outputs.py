@@ -15,7 +15,7 @@ from motion_transformer_jax.data.image import IMAGE_SUFFIXES
 from motion_transformer_jax.data.raw_frames import write_raw_frames
 from motion_transformer_jax.data.sound import Sound
 from motion_transformer_jax.data.video import list_frames
-from motion_transformer_jax.data.video_writer import write_image, write_video
+from motion_transformer_jax.data.video_writer import VIDEO_ENDINGS, write_image, write_video
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.inference.live import STANDARD_STREAM
 
@@ -27,6 +27,12 @@ FORMATS = ("mp4", "webm", "gif", "png", "frames")
 def is_frame_folder(out: str | Path) -> bool:
     """Whether an output's name stands for a folder of PNG frames: it ends in / or is a folder."""
     return str(out).endswith(os.sep) or os.path.isdir(out)
+
+
+def is_single(out: str | Path) -> bool:
+    """Whether an output's name stands for one result and could not be a folder of several."""
+    is_file = Path(out).suffix.lower() in (*VIDEO_ENDINGS, ".png") and not is_frame_folder(out)
+    return is_file or str(out) == STANDARD_STREAM
 
 
 def is_still(out: str | Path) -> bool:

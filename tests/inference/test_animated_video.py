@@ -114,6 +114,9 @@ def test_mistakes_are_found_before_the_model(files, tmp_path):
         driving = driving if driving == "-" else files / driving
         with pytest.raises(UserError, match=message):
             animate_sources(no_model, sources, driving, tmp_path / "out")
+    for out in ("-", tmp_path / "a.mp4", tmp_path / "a.png"):
+        with pytest.raises(UserError, match=f"give a folder for them instead of {out}"):
+            animate_sources(no_model, [files], files / "driving.mp4", out)
     with pytest.raises(UserError, match="would replace the input"):
         animate_sources(no_model, [files / "source0.png"], files / "source1.png", files, form="png")
     assert os.listdir(tmp_path) == ["text.png"]

@@ -8,6 +8,7 @@ from tiny_model import SIZE, random_frames, tiny_avd_config, tiny_avd_variables,
 from motion_transformer_jax.data.image import resize_image
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.inference import animator as animator_module
+from motion_transformer_jax.inference.animated_frame import DrivingFrame
 from motion_transformer_jax.inference.animator import Animator
 from motion_transformer_jax.inference.retarget import movement_scale, nearest_frame, retarget
 from motion_transformer_jax.models.animation_model import create_animation_model
@@ -201,6 +202,29 @@ def test_frames_are_drawn_as_they_are_needed(animator):
         next(stream)
         assert len(drawn) <= (count // BATCH + 3) * BATCH
     stream.close()
+
+
+def test_in_a_batch_of_one_results_come_before_the_next_frame():
+    drawn = []
+
+    def frames():
+        for frame in DRIVING:
+            drawn.append(1)
+            yield frame
+
+    single = Animator(tiny_config(), tiny_variables(), batch_size=1)
+    for count, _ in enumerate(single.animate(SOURCE, frames()), 1):
+        assert len(drawn) == count
+
+
+def test_kept_motions_give_the_same_frames(animator):
+    source = animator.encode_source(SOURCE)
+    tracked = list(animator.track(DRIVING))
+    np.testing.assert_array_equal([frame.image for frame in tracked], DRIVING)
+    kept = [DrivingFrame(frame.motion) for frame in tracked]
+    got = list(animator.animate_tracked(source, kept, tracked[0].motion))
+    np.testing.assert_array_equal([frame.image for frame in got], list(animator.animate(SOURCE, DRIVING)))
+    assert {frame.driving for frame in got} == {None}
 
 
 def test_videos_are_opened_as_often_as_needed(animator):
