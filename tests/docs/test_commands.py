@@ -1,6 +1,7 @@
 """docs/commands.md: every command is there, with the options that it has now."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,11 @@ def test_building_mends_stale_blocks_and_nothing_else(tmp_path, monkeypatch):
     (tmp_path / "commands.md").write_text(stale)
     monkeypatch.setattr(build, "DOCS", tmp_path)
     assert build.build_commands() == page
+
+
+def test_options_in_recipes_are_there():
+    """What is written by hand names no option that is gone."""
+    recipes = build.HELP_BLOCK.sub("", (DOCS / "commands.md").read_text())
+    options = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", recipes)) - {"--config", "--help"}
+    assert len(options) > 20
+    assert not [option for option in options if not re.search(rf"{option}\b(?!-)", "".join(BLOCKS.values()))]
