@@ -162,7 +162,7 @@ class _Work:
         animator = self._create_animator()
         start, live = time.monotonic(), isinstance(self._driving, LiveDriving)
         animated = self._animate(animator, source, summary, one_of_many)
-        description = f"animating {os.path.basename(summary.out)}" if one_of_many else "animating"
+        description = f"animating {Path(summary.out).name}" if one_of_many else "animating"
         finished = map(source.finish, _with_progress(animated, self._driving.num_frames, description))
         for image in self._driving.follow(finished) if live else finished:
             if self._on_frame is not None:
