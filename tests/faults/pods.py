@@ -15,7 +15,8 @@ import orbax.checkpoint as ocp
 from motion_transformer_jax import configs
 
 SECONDS = 500
-PROGRAM = Path(__file__).with_name("float64_train.py")
+IN_FLOAT64 = [str(Path(__file__).with_name("float64_train.py"))]
+AS_USERS_DO = ["-m", "motion_transformer_jax.train"]
 
 
 def free_port():
@@ -24,15 +25,16 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def environment(devices):
-    flags = " ".join(f for f in os.environ["XLA_FLAGS"].split() if "device_count" not in f)
-    return os.environ | {
-        "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count={devices}",
-        "JAX_ENABLE_X64": "1",
-    }
+def environment(program, devices):
+    simulated = f"--xla_force_host_platform_device_count={devices}"
+    if program == AS_USERS_DO:
+        kept = {name: value for name, value in os.environ.items() if name != "JAX_DISABLE_MOST_OPTIMIZATIONS"}
+        return kept | {"XLA_FLAGS": simulated}
+    flags = " ".join(flag for flag in os.environ["XLA_FLAGS"].split() if "device_count" not in flag)
+    return os.environ | {"XLA_FLAGS": f"{flags} {simulated}", "JAX_ENABLE_X64": "1"}
 
 
-def start(workdir, processes, devices, num_steps, **fields):
+def start(workdir, processes, devices, num_steps, *, program=IN_FLOAT64, **fields):
     """The processes of a run, started."""
     fields = {
         "data.puppet_frames": 4,
@@ -43,12 +45,12 @@ def start(workdir, processes, devices, num_steps, **fields):
         "train.picture_every_steps": 1000,
         "train.checkpoint_every_steps": 1000,
     } | fields
-    command = [sys.executable, str(PROGRAM), "--config", f"{configs.__path__[0]}/demo.py:fomm,debug"]
+    command = [sys.executable, *program, "--config", f"{configs.__path__[0]}/demo.py:fomm,debug"]
     command += ["--workdir", str(workdir), *(f"--config.{name}={value}" for name, value in fields.items())]
     shared = ["--coordinator", f"127.0.0.1:{free_port()}", "--num-processes", str(processes), "--process-id"]
     joined = [[*shared, str(i)] for i in range(processes)] if processes > 1 else [[]]
     return [
-        subprocess.Popen([*command, *own], env=environment(devices), stderr=subprocess.PIPE, text=True)
+        subprocess.Popen([*command, *own], env=environment(program, devices), stderr=subprocess.PIPE, text=True)
         for own in joined
     ]
 
