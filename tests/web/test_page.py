@@ -107,7 +107,7 @@ def files(tmp_path_factory):
     (folder / "text.mp4").write_text("no video")
     (folder / "heavy.mp4").write_bytes(bytes(MAX_BYTES + 1))
     make(folder, "plain", "me.png", "dance.mp4", "relative.mp4", "--best-frame", "auto")
-    make(folder, "avd", "me.png", "steps.mp4", "avd.mp4", "--mode", "avd", "--side-by-side")
+    make(folder, "avd", "me.png", "steps.mp4", "avd.mp4", "--mode", "avd", "--view", "side-by-side")
     return folder
 
 

@@ -1,4 +1,5 @@
 import dataclasses
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def test_a_header_that_lies_does_not_help(folder, monkeypatch, claimed):
             drawn.append(path)
             yield np.zeros((4, 4, 3), np.uint8)
 
-    info = VideoInfo(folder / "long.mp4", 10, 4, 4, claimed)
+    info = VideoInfo(folder / "long.mp4", 10, 4, 4, claimed, Fraction(0))
     monkeypatch.setattr(uploads, "probe_video", lambda path: info)
     monkeypatch.setattr(uploads, "read_frames", endless)
     LIMITS.check_clip(info.path)
