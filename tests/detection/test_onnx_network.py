@@ -3,9 +3,9 @@
 import sys
 
 import numpy as np
-import onnx
 import pytest
 from onnx import TensorProto, helper
+from onnx.external_data_helper import set_external_data
 
 from motion_transformer_jax.detection.onnx_network import OnnxNetwork
 from motion_transformer_jax.errors import UserError
@@ -18,7 +18,7 @@ def save(path, inputs, nodes, outputs, constants=()):
     values = [[helper.make_tensor_value_info(*value) for value in values] for values in (inputs, outputs)]
     graph = helper.make_graph(nodes, "test", *values, initializer=list(constants))
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    onnx.save(model, path)
+    path.write_bytes(model.SerializeToString())
     return str(path)
 
 
@@ -94,6 +94,23 @@ def test_networks_that_fail(tmp_path, image):
     path = save(tmp_path / "n.onnx", [("image", FLOAT, ["n", 3, 4, 6])], [node], [("out", FLOAT, None)], [shape])
     with pytest.raises(UserError, match=r"n.onnx fails on an image: "):
         OnnxNetwork(path).run(image)
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_weights_outside_of_the_networks_folder_are_not_read(tmp_path, absolute):
+    """ONNX files may name other files that hold their weights."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "secret.bin").write_bytes(bytes(4 * 9))
+    weights = helper.make_tensor("weights", FLOAT, [3, 3, 1, 1], bytes(4 * 9), raw=True)
+    place = str(tmp_path / "secret.bin") if absolute else "../secret.bin"
+    set_external_data(weights, place, offset=0, length=4 * 9)
+    weights.ClearField("raw_data")
+    weights.data_location = TensorProto.EXTERNAL
+    node = helper.make_node("Conv", ["image", "weights"], ["out"])
+    inputs, outputs = [("image", FLOAT, [1, 3, 4, 6])], [("out", FLOAT, None)]
+    path = save(tmp_path / "in" / "n.onnx", inputs, [node], outputs, [weights])
+    with pytest.raises(UserError, match=r"n\.onnx cannot be used as an ONNX network: "):
+        OnnxNetwork(path)
 
 
 def test_files_that_are_no_networks(tmp_path, monkeypatch):

@@ -7,7 +7,6 @@ with other damage.
 import csv
 import io
 import json
-import resource
 import shutil
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import numpy as np
 import pandas
 import pytest
 from corpora import write_corpus
-from hypothesis import HealthCheck, given, settings
+from damage import ODD_VALUES, campaign, changed, damaged
 from hypothesis import strategies as st
 from PIL import Image
 from study_reports import write_report
@@ -36,7 +35,6 @@ from motion_transformer_jax.data.video_writer import write_video
 from motion_transformer_jax.detection.detection_cache import DetectionCache
 from motion_transformer_jax.detection.detectors import Keypoints
 from motion_transformer_jax.detection.pose_pickles import compare_pickles
-from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.reporting.preferences import tally_answers
 from motion_transformer_jax.reporting.results import read_results
 from motion_transformer_jax.reporting.study import write_study
@@ -48,103 +46,9 @@ from motion_transformer_jax.training.config_check import validate_config
 from motion_transformer_jax.training.saved_config import load_config, save_config
 
 LIMITS = MediaLimits(max_pixels=10**6, max_frames=500, max_seconds=100, max_bytes=10**7)
-MOST_MEMORY = 512 * 1024  # KiB that a campaign may add to the process's peak
 pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")  # of long examples
-LENGTHS = pytest.mark.parametrize(
-    "examples", [pytest.param(25, id="short"), pytest.param(1000, id="long", marks=pytest.mark.faults)]
-)
-
-
-@st.composite
-def damaged(draw, whole: bytes) -> bytes:
-    """The bytes with some changed, cut off, left out, inserted or repeated."""
-    content = bytearray(whole)
-    for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, len(content)))
-        length = draw(st.sampled_from([1, 1, 2, 4, 8, 64, 1000]))
-        change = draw(st.sampled_from(["set", "set", "set", "number", "cut", "drop", "insert", "repeat"]))
-        if change == "set":
-            content[at : at + 1] = draw(st.binary(min_size=1, max_size=1))
-        elif change == "number":  # lengths and sizes
-            value = draw(st.sampled_from([0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 2**63 - 1]))
-            width = draw(st.sampled_from([w for w in (1, 2, 4, 8) if value < 256**w]))
-            content[at : at + width] = value.to_bytes(width, draw(st.sampled_from(["little", "big"])))
-        elif change == "cut":
-            del content[at:]
-        elif change == "drop":
-            del content[at : at + length]
-        elif change == "insert":
-            content[at:at] = draw(st.binary(max_size=8))
-        else:
-            content[at:at] = content[at : at + length]
-    return bytes(content)
-
-
-ODD_VALUES = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(),
-    st.floats(),
-    st.sampled_from([-1, 0, 2**31, 2**63, 10**30, 1e308]),
-    st.sampled_from(["", "..", "../x", "/etc/passwd", "a\0b", "\ud800", "NaN", "x" * 999]),
-    st.text(max_size=8),
-    st.lists(st.integers(), max_size=3),
-    st.dictionaries(st.text(max_size=3), st.integers() | st.lists(st.text(max_size=2), max_size=2), max_size=3),
-)
-
-
-@st.composite
-def changed(draw, whole):
-    """A JSON value in which some places hold something else, nothing, or more."""
-    content = json.loads(json.dumps(whole))
-    for _ in range(draw(st.integers(1, 3))):
-        content = _changed_once(draw, content)
-    return json.dumps(content)
-
-
-def _changed_once(draw, value):
-    keys = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
-    if not keys or draw(st.integers(0, 9)) == 0:
-        return draw(ODD_VALUES)
-    key = draw(st.sampled_from(keys))
-    change = draw(st.sampled_from(["inside", "inside", "inside", "drop", "add"]))
-    if change == "inside":
-        value[key] = _changed_once(draw, value[key])
-    elif change == "drop":
-        del value[key]
-    elif isinstance(value, dict):
-        value[draw(st.text(max_size=5))] = draw(ODD_VALUES)
-    else:
-        value.append(draw(st.just(value[key]) | ODD_VALUES))
-    return value
-
-
-def campaign(strategy, check, examples: int) -> None:
-    """Runs a check on many examples; it may raise UserErrors of one line, and must not grow."""
-    seen = {"fine": 0, "refused": 0}
-
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        derandomize=examples < 100,
-        suppress_health_check=list(HealthCheck),
-        print_blob=True,
-    )
-    @given(strategy)
-    def run(example):
-        try:
-            check(example)
-            seen["fine"] += 1
-        except UserError as error:
-            assert str(error).strip() and len(str(error)) < 5000
-            seen["refused"] += 1
-
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    run()
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_MEMORY
-    assert seen["fine"] + seen["refused"] >= examples // 2
-    print(f"{seen['fine']} fine, {seen['refused']} refused")
+LONG = (pytest.mark.faults, pytest.mark.timeout(1800))
+LENGTHS = pytest.mark.parametrize("examples", [pytest.param(25, id="short"), pytest.param(1000, id="long", marks=LONG)])
 
 
 # Media
@@ -288,7 +192,7 @@ def test_config_files(tmp_path, examples):
         path.write_bytes(content if isinstance(content, bytes) else _encoded(content))
         validate_config(load_config(tmp_path), need_data=False)
 
-    campaign(damaged(whole) | changed(json.loads(whole)), check, examples)
+    campaign(damaged(whole) | changed(json.loads(whole), ODD_VALUES), check, examples)
 
 
 @LENGTHS
