@@ -85,7 +85,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", folder], check=True)
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_a_full_disk_ends_in_one_line_and_the_old_checkpoints_stay_valid(small_disk, tmp_path):
     workdir = small_disk / "run"
     [[status], said] = pods.finish([start(workdir, num_steps=2)])

@@ -14,7 +14,7 @@ def one_process(tmp_path_factory):
     return workdir
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_a_signal_to_one_process_stops_all_and_another_number_of_processes_goes_on(one_process, tmp_path):
     workdir = tmp_path / "run"
     started = pods.start(workdir, 2, 1, 6)

@@ -1,5 +1,6 @@
 """The page in a real browser, served by the command in a process of its own."""
 
+import importlib.util
 import os
 import signal
 import socket
@@ -28,8 +29,10 @@ from motion_transformer_jax import animate
 from motion_transformer_jax.cli import run_command
 from motion_transformer_jax.data.video_writer import write_video
 
-pytest.importorskip("gradio", reason="needs the extra 'app'")
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="needs the extra 'app'"),
+]
 
 MAX_BYTES = 3_000_000
 # The command, and a line on stderr for every address outside of this machine that it asks for.
