@@ -71,4 +71,4 @@ def test_two_processes_train_one_model(run, tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "train/loss/total" in line] == [2], "one process writes"
     [progress] = (tmp_path / "run" / "checkpoints" / "2" / "progress").rglob("metadata")
-    assert len(json.loads(progress.read_text())["processes"]) == 2
+    assert json.loads(progress.read_text())["progress"]["pairs"] == {"next_pair": 4}
