@@ -12,7 +12,7 @@ $(VENV)/installed: setup.cfg pyproject.toml requirements.lock
 # Pinned and first, so that the extras cannot ask for a newer one; the CPU build is enough where the index has it.
 $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet -c requirements.lock torch==2.13.0
-	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[test,torch,beam,eval]'
+	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[test,torch,beam,eval,app]'
 	touch $@
 
 demo: $(VENV)/installed

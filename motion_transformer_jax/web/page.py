@@ -92,15 +92,8 @@ def _connect(actions: Actions) -> None:
     layout.mode.change(actions.choose_mode, layout.mode, [layout.find_best_frame], **_AT_ONCE)
 
     buttons = [layout.animate, layout.stop]
-    shown = [
-        layout.stage,
-        layout.result,
-        layout.download,
-        layout.explanation,
-        layout.sheet,
-        layout.attention_tab,
-        *layout.attention,
-    ]
+    result = [layout.stage, layout.result, layout.download, layout.explanation]
+    shown = [*result, layout.sheet, layout.attention_tab, *layout.attention]
     started = layout.animate.click(actions.start, None, [*buttons, *result], js=_SHOW_OUTCOME, **_AT_ONCE)
     animation = started.then(
         actions.animate,
