@@ -33,6 +33,7 @@ GOOD = {
     "capacity": "capacity",
     "benchmark": "benchmark",
     "demo": "demo --out new --variant debug",
+    "app": "app --checkpoint run",
     "motrans": "",
 }
 
@@ -76,12 +77,15 @@ ROWS = [
     ("train", "--config.perceptual.weights=imagenet --config.perceptual.path=none.pth", "no file perceptual.path=none"),
     ("train", "--process-id 1", "missing --coordinator and --num-processes; expected all three, or --distributed"),
     ("train", "--coordinator x:1 --num-processes 2 --process-id 2", "--process-id is 2; expected 0 to 1"),
+    # app
+    ("app", "--checkpoint none", "no folder none"),
+    ("app", "--max-bytes none", "--max-bytes"),
     # animate
     ("animate", "--source none.png", "there is no image none.png; check the path"),
     ("animate", "--source nothing", "nothing is not an image; expected a png, jpg, bmp, webp, tif or ppm file"),
     ("animate", "--source text", "text is not an image"),
     ("animate", "--source driving.mp4", "driving.mp4 is not an image"),
-    ("animate", "--source empty", "there is no image in empty; expected"),
+    ("animate", "--source empty", "several sources have several results; give a folder for them instead of new.mp4"),
     ("animate", "--source cut.png", "cannot read the image cut.png"),
     ("animate", f"--source {'x' * 300}", "File name too long"),
     ("animate", "--source /proc/self/mem", "/proc/self/mem"),
@@ -104,7 +108,7 @@ ROWS = [
     ("animate", "--max-frames 5", "driving.mp4 has more frames than the limit of 5; take a smaller one, or raise"),
     ("animate", "--driving frames --max-frames 2", "frames has more frames than the limit of 2"),
     ("animate", "--max-seconds 0.4", "driving.mp4 lasts longer than the limit of 0.4 seconds"),
-    ("animate", "--max-bytes 10", "driving.mp4 has 2,"),
+    ("animate", "--max-bytes 10", "over the limit of 10; take a smaller one, or raise --max-bytes"),
     ("animate", "--max-bytes 0", "expected a whole number above 0, got '0'"),
     ("animate", "--max-seconds inf", "expected a number above 0, got 'inf'"),
     ("animate", "--checkpoint none", "no folder none; expected the folder of a training run"),
