@@ -141,6 +141,7 @@ def visit(chromium, server, **window):
     with chromium.open(server.address, **window) as opened:
         opened.page.set_default_timeout(120_000)
         opened.page.wait_for_selector("#clip-examples button")
+        opened.page.get_by_role("radio").first.wait_for()
         yield opened
         # While a small file is uploaded Gradio may ask for its progress too late.
         problems = [text for text in opened.problems if "404" not in text and text != "Response"]
