@@ -57,23 +57,22 @@ def load_variables(
         _require_only_step(folder, step)
         variables = jax.device_put(load_compact(folder), jax.local_devices()[0])
     else:
-        averaged = config.optimizer.ema_decay > 0
-        variables = _load_step(folder.absolute() / CHECKPOINTS_FOLDER, step, averaged, discriminator)
+        variables = _load_step(folder.absolute() / CHECKPOINTS_FOLDER, step, config, discriminator)
     check_tree(folder, without_discriminator(variables), variable_shapes(config))
     return config, variables
 
 
-def _load_step(checkpoints: Path, step: int | str | None, averaged: bool, discriminator: bool) -> dict:
+def _load_step(checkpoints: Path, step: int | str | None, config: ConfigDict, discriminator: bool) -> dict:
     _require_complete_step(checkpoints)
     manager = open_manager(checkpoints, writing=False)
     try:
         step = _choose_step(manager, checkpoints, step)
         saved = saved_tree(manager, step, checkpoints / str(step))
+        wanted = _wanted(saved, averaged=config.optimizer.ema_decay > 0, discriminator=discriminator)
+        # Before memory is taken for what the checkpoint claims to hold.
+        check_tree(checkpoints / str(step), without_discriminator(_variables(wanted)), variable_shapes(config))
         sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        wanted = jax.tree.map(
-            lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding),
-            _wanted(saved, averaged=averaged, discriminator=discriminator),
-        )
+        wanted = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding), wanted)
         restored = restore_step(
             manager,
             step,
@@ -84,7 +83,12 @@ def _load_step(checkpoints: Path, step: int | str | None, averaged: bool, discri
         ).state
     finally:
         manager.close()
-    return {name: {**restored.get(name, {}), **restored.get(f"ema_{name}", {})} for name in ("params", "batch_stats")}
+    return _variables(restored)
+
+
+def _variables(state: dict) -> dict:
+    """{"params", "batch_stats"} of a state, as averages where it has them."""
+    return {name: {**state.get(name, {}), **state.get(f"ema_{name}", {})} for name in ("params", "batch_stats")}
 
 
 def chosen_step(run: str | os.PathLike, step: int | str | None = None) -> int:

@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.training.saved_config import save_config
 
 WEIGHTS_FILE = "weights.npz"
+_MOST_COMPRESSION = 100  # of random numbers hardly any
+_DAMAGED = (
+    *(OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, MemoryError),
+    *(NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error),
+)
 
 
 def save_compact(folder: str | os.PathLike, config: ConfigDict, variables: Mapping[str, Any]) -> int:
@@ -58,9 +64,13 @@ def load_compact(folder: str | os.PathLike) -> dict[str, Any]:
     """
     path = Path(folder) / WEIGHTS_FILE
     try:
-        # np.load leaves a file open that it cannot read.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            flat = {name: arrays[name].astype(np.float32) for name in arrays.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        with path.open("rb") as file:  # np.load leaves a file open that it cannot read
+            with zipfile.ZipFile(file) as archive:
+                if sum(entry.file_size for entry in archive.infolist()) > _MOST_COMPRESSION * path.stat().st_size:
+                    raise ValueError("it claims far more than it holds")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as arrays:
+                flat = {name: arrays[name].astype(np.float32) for name in arrays.files}
+        return {"batch_stats": {}, **unflatten_dict(flat, sep="/")}
+    except _DAMAGED as error:
         raise UserError(f"{path} cannot be read ({error}); make the folder anew") from error
-    return {"batch_stats": {}, **unflatten_dict(flat, sep="/")}

@@ -103,6 +103,8 @@ AT_LEAST = {
     "train.checkpoint_every_steps": 1,
     "train.keep_last": 1,
 }
+_HALVINGS = (".num_blocks", ".num_down_blocks")
+MOST_HALVINGS = 16
 BELOW_ONE = ("optimizer.b1", "optimizer.b2", "optimizer.ema_decay")  # and not negative
 VGG_TAPS = 5  # relu1_1 ... relu5_1; each is taken after one more halving of the image
 
@@ -145,6 +147,8 @@ def _check_values(config) -> Iterator[str]:
         value = _get(config, field)
         if not least <= value < float("inf"):
             yield f"{field}={value} is out of range; expected a finite number, {least} or more"
+        elif field.endswith(_HALVINGS) and value > MOST_HALVINGS:  # 2 to that power is taken
+            yield f"{field}={value} is out of range; expected {MOST_HALVINGS} or fewer"
 
 
 def _check_systems(config) -> Iterator[str]:

@@ -75,7 +75,10 @@ def load_config(run: str | os.PathLike) -> ConfigDict:
         values = json.loads(path.read_text())
         config = base.get_config().lock()
         config.update(_tuples(values))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        empty = next((name for name, value in _flatten(config.to_dict()).items() if value is None), None)
+        if empty:  # ml_collections takes None for any type
+            raise TypeError(f"{empty} is null")
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({error}); restore it or train into another folder") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).strip("'\"").split())
