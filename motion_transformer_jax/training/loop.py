@@ -34,11 +34,12 @@ from motion_transformer_jax.training.durations import Durations, create_duration
 from motion_transformer_jax.training.initialization import with_initial_weights
 from motion_transformer_jax.training.metrics import MetricWindow, MetricWriter
 from motion_transformer_jax.training.nonfinite import BadStep, NonFiniteGuard, dump_step
+from motion_transformer_jax.training.observation import Observation
 from motion_transformer_jax.training.optimizer import create_configured_optimizer
 from motion_transformer_jax.training.parallel import abstract, create_mesh, replicate, shard_batch
-from motion_transformer_jax.training.progress import Progress, StopSignals
+from motion_transformer_jax.training.progress import Progress, StopSignals, say
 from motion_transformer_jax.training.run_status import write_status
-from motion_transformer_jax.training.samples import Validation, save_picture
+from motion_transformer_jax.training.samples import Validation
 from motion_transformer_jax.training.saved_config import check_resumable, config_changes, load_config, save_config
 from motion_transformer_jax.training.state import TrainState, create_train_state
 from motion_transformer_jax.training.step import create_train_step, used_tap_weights
@@ -75,9 +76,6 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
     train_step = create_step(config, optimizer, mesh)
     validation = Validation(config, mesh, data.validation)
 
-    def is_due(step: int, every: int) -> bool:
-        return step % every == 0 or step == total_steps
-
     with CheckpointStore(workdir, keep_last=train.keep_last) as store:
         step, state, window = _resume_or_start(config, workdir, store, optimizer, mesh, data)
         _announce(config, workdir, state, mesh, step, durations)
@@ -91,6 +89,9 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
             Watchdog(train.stall_minutes) as watchdog,
             contextlib.closing(data.pairs),
         ):
+            observation = Observation(
+                config, workdir, total_steps, writer=writer, progress=progress, validation=validation
+            )
             stopping = False
             while step < total_steps and not stopping:
                 with jax.transfer_guard("disallow"):  # nothing crosses between host and devices unasked
@@ -104,33 +105,19 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
                 if bad is not None:
                     report("diverged", step=step)
                     raise _diverged(workdir, config, state, bad)
-                if is_due(step, train.log_every_steps):
-                    means = window.flush()
-                    speed = progress.show(means)
-                    writer.write(step, means | ({"train/pairs_per_second": speed} if speed else {}))
-                measured = {}
-                if is_due(step, train.validate_every_steps):
-                    with progress.pause():
-                        measured = validation.measure(state)
-                    writer.write(step, measured)
-                    _say("step %d: %s", step, ", ".join(f"{name} {value:.4f}" for name, value in measured.items()))
-                if is_due(step, train.picture_every_steps) and jax.process_index() == 0:
-                    with progress.pause():
-                        picture = validation.draw(state)
-                        save_picture(workdir, step, picture)
-                        writer.write_picture(step, "samples", picture)
+                measured = observation.look(step, state, window)
                 stopping = stop.requested(step)  # looked at once a step: whoever stops has saved
                 # The data's position is saved before the next batch is drawn.
-                if is_due(step, train.checkpoint_every_steps) or stopping:
+                if observation.is_due(step, train.checkpoint_every_steps) or stopping:
                     with progress.pause():
                         position = {"pairs": data.pairs.get_state(), "videos": data.fingerprint}
                         store.save(step, state, position | {"window": window.save()}, measured)
                 watchdog.feed()
     report("finished" if step >= total_steps else "stopped", step=step)
     if stopping:
-        _say("stopped and saved at step %d of %d; the same command goes on from here", step, total_steps)
+        say("stopped and saved at step %d of %d; the same command goes on from here", step, total_steps)
         stop.raise_received()
-    _say("trained for %d steps; checkpoints in %s", step, workdir / CHECKPOINTS_FOLDER)
+    say("trained for %d steps; checkpoints in %s", step, workdir / CHECKPOINTS_FOLDER)
     return state
 
 
@@ -241,7 +228,7 @@ def _resume_or_start(
     saved_config = load_config(workdir)
     check_resumable(workdir, saved_config, config)
     for name, (old, new) in config_changes(saved_config, config).items():
-        _say("%s is %r from here on; it was %r", name, new, old)
+        say("%s is %r from here on; it was %r", name, new, old)
     expected = abstract(lambda: create_train_state(config, optimizer), mesh)
     step, state, progress = store.restore_latest(expected)
     if progress["videos"] != data.fingerprint:
@@ -258,12 +245,6 @@ def _write_config(workdir: Path, config: ConfigDict) -> None:
         save_config(workdir, config)
 
 
-def _say(message: str, *values) -> None:
-    """Log once, however many processes there are."""
-    if jax.process_index() == 0:
-        logger.info(message, *values)
-
-
 def _announce(
     config: ConfigDict, workdir: Path, state: TrainState, mesh: Mesh, step: int, durations: Durations
 ) -> None:
@@ -276,13 +257,13 @@ def _announce(
     counts = {part: parameter_overview.count_parameters(tree) for part, tree in sorted(state.params.items())}
     parts = ", ".join(f"{part} {count / 1e6:.2f} M" for part, count in counts.items())
     devices, batch_size = mesh.devices.size, config.train.batch_size
-    _say("%s on %d x %s, batch of %d", config.name, devices, mesh.devices.flat[0].device_kind, batch_size)
-    _say("parameters: %s; all in %s", parts, table)
+    say("%s on %d x %s, batch of %d", config.name, devices, mesh.devices.flat[0].device_kind, batch_size)
+    say("parameters: %s; all in %s", parts, table)
     if step >= durations.total_steps:
-        _say("%s: all %d steps are done", workdir, durations.total_steps)
+        say("%s: all %d steps are done", workdir, durations.total_steps)
         return
     epochs = durations.total_steps / durations.steps_per_epoch
-    _say("%s: steps %d to %d, %.3g epochs in all", workdir, step + 1, durations.total_steps, epochs)
+    say("%s: steps %d to %d, %.3g epochs in all", workdir, step + 1, durations.total_steps, epochs)
     if config.perceptual.weights == "random" and config.train.objective == "reconstruction":
-        _say("the perceptual loss uses a VGG19 with random weights (perceptual.weights)")
-    _say("the first step compiles: it can take minutes")
+        say("the perceptual loss uses a VGG19 with random weights (perceptual.weights)")
+    say("the first step compiles: it can take minutes")

@@ -20,6 +20,12 @@ logger = logging.getLogger(__name__)
 STEPS_IN_FLIGHT = 2
 
 
+def say(message: str, *values) -> None:
+    """Log once, however many processes there are."""
+    if jax.process_index() == 0:
+        logger.info(message, *values)
+
+
 class Progress:
     """A progress bar on a terminal, else a line at every log; measures the speed of the training steps alone."""
 
