@@ -14,7 +14,7 @@ import gradio as gr
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.web.animation import Wish, fulfil
 from motion_transformer_jax.web.checkpoints import Checkpoint
-from motion_transformer_jax.web.explanation import explain
+from motion_transformer_jax.web.explanation import describe_attention, explain
 from motion_transformer_jax.web.layout import Layout, describe_modes, mode_choices
 from motion_transformer_jax.web.progress import EMPTY, IDLE, draw_failure, draw_preparation, draw_progress
 from motion_transformer_jax.web.uploads import UploadLimits
@@ -117,9 +117,10 @@ class Actions:
         yield {
             self.layout.explanation: gr.Column(visible=True),
             self.layout.sheet: gr.Image(explanation.sheet),
-            self.layout.attention_tab: gr.Tab(visible=bool(explanation.attention)),
+            self.layout.attention_note: describe_attention(explanation),
+            **dict.fromkeys(self.layout.attention, gr.Image(visible=False)),
             **{
-                place: gr.Image(figure, label=caption.capitalize())
+                place: gr.Image(figure, label=caption.capitalize(), visible=True)
                 for place, (caption, figure) in zip(self.layout.attention, explanation.attention.items(), strict=False)
             },
         }

@@ -46,6 +46,15 @@ def explain(wish: Wish, summary: Summary) -> Explanation:
     return Explanation(sheet, _draw_attention(wish.checkpoint, source, middle) if shows_attention else {})
 
 
+def describe_attention(explanation: Explanation) -> str:
+    """What the figures of attention show, or why there are none; HTML."""
+    if explanation.attention:
+        text = "What the transformer's motion tokens look at in a frame from the middle of the clip, layer by layer."
+    else:
+        text = "This model is no transformer: it has no attention to show."
+    return f'<p class="fine">{text}</p>'
+
+
 def _read_some(wish: Wish, summary: Summary, size: tuple[int, int]) -> list[np.ndarray]:
     """The frame that motion is measured against, and some from the clip's beginning to its end."""
     count = min(_SHEET_FRAMES, summary.frames)

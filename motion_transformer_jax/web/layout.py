@@ -41,7 +41,7 @@ class Layout:
     download: gr.DownloadButton
     explanation: gr.Column
     sheet: gr.Image
-    attention_tab: gr.Tab
+    attention_note: gr.HTML
     attention: list[gr.Image]
 
 
@@ -134,20 +134,17 @@ def _lay_out_result() -> tuple[gr.HTML, gr.Video, gr.DownloadButton]:
     return stage, result, download
 
 
-def _lay_out_explanation() -> tuple[gr.Column, gr.Image, gr.Tab, list[gr.Image]]:
+def _lay_out_explanation() -> tuple[gr.Column, gr.Image, gr.HTML, list[gr.Image]]:
     with gr.Column(visible=False) as explanation:
         gr.HTML("<h2>What the model sees</h2>")
         with gr.Tabs():
             with gr.Tab("Keypoints and masks"):
                 gr.HTML('<p class="fine">Moments of the animation, from its beginning down to its end.</p>')
                 sheet = _picture("Keypoints and masks")
-            with gr.Tab("Attention") as attention_tab:
-                gr.HTML(
-                    '<p class="fine">What the transformer\'s motion tokens look at in a frame from the middle of the '
-                    "clip, layer by layer.</p>"
-                )
+            with gr.Tab("Attention"):
+                attention_note = gr.HTML()
                 attention = [_picture(f"Figure {i + 1}") for i in range(_NUM_ATTENTION_FIGURES)]
-    return explanation, sheet, attention_tab, attention
+    return explanation, sheet, attention_note, attention
 
 
 def _picture(label: str) -> gr.Image:

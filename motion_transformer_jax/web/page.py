@@ -93,7 +93,7 @@ def _connect(actions: Actions) -> None:
 
     buttons = [layout.animate, layout.stop]
     result = [layout.stage, layout.result, layout.download, layout.explanation]
-    shown = [*result, layout.sheet, layout.attention_tab, *layout.attention]
+    shown = [*result, layout.sheet, layout.attention_note, *layout.attention]
     started = layout.animate.click(actions.start, None, [*buttons, *result], js=_SHOW_OUTCOME, **_AT_ONCE)
     animation = started.then(
         actions.animate,
