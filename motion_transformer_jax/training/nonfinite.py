@@ -6,6 +6,7 @@ WORKDIR/nonfinite/ is what such an end leaves: a run's folder with the state bef
 
 import math
 import os
+import shutil
 import zipfile
 from collections import deque
 from collections.abc import Mapping
@@ -89,7 +90,8 @@ def dump_step(workdir: str | os.PathLike, config: ConfigDict, state: TrainState,
     """Writes what `replay` needs to WORKDIR/nonfinite, all processes together; an older dump is replaced.
 
     Args:
-      state: after the bad step or a later one, all of them skipped.
+      state: after the bad step, or after the two that were started before it was seen to be bad; where those were not
+        finite either, it is the very state that the bad step began with.
 
     Returns:
       The folder.
@@ -97,6 +99,9 @@ def dump_step(workdir: str | os.PathLike, config: ConfigDict, state: TrainState,
     folder = Path(workdir) / NONFINITE_FOLDER
     batch = {name: multihost_utils.process_allgather(array, tiled=True) for name, array in bad.batch.items()}
     before = state.replace(step=jnp.full_like(state.step, bad.step - 1))
+    if jax.process_index() == 0:
+        shutil.rmtree(folder, ignore_errors=True)
+    multihost_utils.sync_global_devices("an older dump is removed")
     with CheckpointStore(folder, keep_last=1) as store:
         store.save(bad.step - 1, before, {"metrics": {name: str(value) for name, value in bad.values.items()}})
     if jax.process_index() == 0:

@@ -328,6 +328,13 @@ def test_too_many_in_a_row_end_the_run_with_a_diagnosis_and_a_dump(tmp_path, mon
     assert step == 7 and int(state.step) == 7
     batch = load_batch(tmp_path / "nonfinite")
     assert batch["source"].shape == (8, SIZE, SIZE, 3) and batch["source"].dtype == np.uint8
+    for step in (6, 8):
+        shutil.rmtree(tmp_path / "checkpoints" / str(step))
+    with monkeypatch.context() as patch:  # diverging again, a step earlier, replaces the dump
+        poisoned(patch, range(5, 100))
+        with pytest.raises(UserError, match="up to step 7"):
+            loop.train_and_evaluate(steps_config(40, max_skipped_steps=3), tmp_path)
+    assert [path.name for path in (tmp_path / "nonfinite" / "checkpoints").iterdir()] == ["6"]
     # The checkpoints before are whole: without the poison the run goes on.
     assert int(loop.train_and_evaluate(steps_config(10), tmp_path).step) == 10
 
