@@ -152,6 +152,7 @@ def _loss() -> ConfigDict:
             equivariance_affine=10.0,
             keypoint_separation=0.0,  # of keypoints from each other; not in the official code, for small models
             separation_radius=0.1,  # at which two keypoints count 0.6 of two that coincide; the frame is 2 wide
+            landmark_guidance=0.0,  # of keypoints to the parts of puppets; not in the official code, for small models
             background_mask=0.0,
             mask_concentration=0.0,
             adversarial=0.0,  # the generator's, against the discriminator; FOMM's adversarial configuration: 1
@@ -222,7 +223,8 @@ def _augmentation() -> ConfigDict:
 def _train() -> ConfigDict:
     return ConfigDict(
         dict(
-            objective="reconstruction",  # or "disentanglement": train the disentangler alone, all else frozen
+            objective="reconstruction",  # or "disentanglement": train the disentangler alone, all else frozen; or
+            # "landmarks": the motion estimator alone, by loss.landmark_guidance
             init_from="",  # folder of a run whose weights a new run starts from; empty: from scratch
             backbone_path="",  # HRNet's ImageNet weights (.pth) that a new run starts from; empty: from scratch
             batch_size=64,  # global: over all devices of all processes

@@ -10,6 +10,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config = puppets.get_config()
     config.name = "puppets64"
     config.model.image_size = 64
+    config.dense_motion.scale = 0.5  # a flow field of 32×32, as in the second stage
     config.keypoint_detector.scale = config.region_predictor.scale = 0.5  # for the variants
     config.optimizer.learning_rate_motion_estimator = 1e-3
     config.data.puppet_frames = 16  # limbs are found while they move little

@@ -31,7 +31,9 @@ class PairSource(grain.sources.RandomAccessDataSource):
     (augmentation may exchange them).
     """
 
-    def __init__(self, videos: VideoSource, *, repeats: int, by_identity: bool = False, seed: int = 0):
+    def __init__(
+        self, videos: VideoSource, *, repeats: int, by_identity: bool = False, joints: bool = False, seed: int = 0
+    ):
         """Count the records of an epoch.
 
         Args:
@@ -39,6 +41,7 @@ class PairSource(grain.sources.RandomAccessDataSource):
           repeats: records of each video, or identity, in an epoch; at least 1.
           by_identity: choose one of the identity's videos first, so that identities weigh the same however many videos
             they have.
+          joints: add those of the driving frame; the videos must be `AnnotatedVideos`.
           seed: of the choice of frames; >= 0.
 
         Raises:
@@ -47,6 +50,7 @@ class PairSource(grain.sources.RandomAccessDataSource):
         if repeats < 1:
             raise UserError(f"data.repeats is {repeats}; expected at least 1 pair from each video in an epoch")
         self._videos = videos
+        self._joints = joints
         self._seed = seed
         self._repeats = repeats
         identities: dict[str | int, list[int]] = {}
@@ -62,11 +66,12 @@ class PairSource(grain.sources.RandomAccessDataSource):
         """Pair `index`, which may lie beyond the first epoch: `index + len` is the same record, drawn anew.
 
         Returns:
-          `source` and `driving`, uint8 `[S, S, 3]` each.
+          `source` and `driving`, uint8 `[S, S, 3]` each; where asked for, `driving_joints`, float32 `[J, 2]`.
         """
         video, times = self.choose(index)
         source, driving = (self._videos.frame(video, t) for t in times)
-        return {"source": source, "driving": driving}
+        pair = {"source": source, "driving": driving}
+        return pair | {"driving_joints": self._videos.annotations(video)[0][times[1]]} if self._joints else pair
 
     def choose(self, index: int) -> tuple[int, tuple[int, int]]:
         """Which frames pair `index` takes: the video and the two times, without reading them."""
@@ -192,7 +197,13 @@ def _read_pair(source: PairSource, records: grain.MapDataset, position: int) -> 
 
 
 def validation_pairs(
-    videos: VideoSource, *, num_pairs: int, batch_size: int, seed: int, shard: tuple[int, int] = (0, 1)
+    videos: VideoSource,
+    *,
+    num_pairs: int,
+    batch_size: int,
+    seed: int,
+    joints: bool = False,
+    shard: tuple[int, int] = (0, 1),
 ) -> list[dict[str, np.ndarray]]:
     """Fixed pairs to measure reconstruction on: the first frame of a video, and a later one.
 
@@ -203,10 +214,11 @@ def validation_pairs(
       num_pairs: over all shards; rounded up to fill the batches.
       batch_size: pairs in a batch of this shard.
       seed: of the choice.
+      joints: add those of the driving frames; the videos must be `AnnotatedVideos`.
       shard: (index, count): this process's and how many there are.
 
     Returns:
-      Batches with `source` and `driving`, uint8 `[batch_size, S, S, 3]`.
+      Batches with `source` and `driving`, uint8 `[batch_size, S, S, 3]`, and as `PairSource` `driving_joints`.
     """
     index, count = shard
     rng = np.random.default_rng(seed)
@@ -215,10 +227,14 @@ def validation_pairs(
     chosen = [order[i % len(order)] for i in range(num_batches * batch_size * count)]
     later = [int(rng.integers(1, videos.num_frames(video))) for video in chosen]
     pairs = list(zip(chosen, later, strict=True))
-    return [
-        {
-            "source": np.stack([videos.frame(video, 0) for video, _ in pairs[start : start + batch_size]]),
-            "driving": np.stack([videos.frame(video, t) for video, t in pairs[start : start + batch_size]]),
+    batches = []
+    for start in range(index * batch_size, len(pairs), batch_size * count):
+        part = pairs[start : start + batch_size]
+        batch = {
+            "source": np.stack([videos.frame(video, 0) for video, _ in part]),
+            "driving": np.stack([videos.frame(video, t) for video, t in part]),
         }
-        for start in range(index * batch_size, len(pairs), batch_size * count)
-    ]
+        if joints:
+            batch["driving_joints"] = np.stack([videos.annotations(video)[0][t] for video, t in part])
+        batches.append(batch)
+    return batches

@@ -13,6 +13,7 @@ from motion_transformer_jax.models.background import BACKGROUNDS
 from motion_transformer_jax.models.region_predictor import AFFINES
 from motion_transformer_jax.models.token_transformer import POSITIONS
 from motion_transformer_jax.training.bundled import run_folder
+from motion_transformer_jax.training.landmark_guidance import PARTS
 from motion_transformer_jax.training.size_check import are_numbers, check_sizes, is_one_over_whole
 
 CHOICES = {
@@ -24,7 +25,7 @@ CHOICES = {
     "background.kind": BACKGROUNDS,
     "perceptual.weights": ("imagenet", "random"),
     "data.kind": ("folder", "puppets"),
-    "train.objective": ("reconstruction", "disentanglement"),
+    "train.objective": ("reconstruction", "disentanglement", "landmarks"),
     "animate.mode": ("relative", "absolute", "avd"),
 }
 # Field: smallest value allowed.
@@ -70,6 +71,7 @@ AT_LEAST = {
     "loss.equivariance_affine": 0,
     "loss.keypoint_separation": 0,
     "loss.separation_radius": 1e-3,
+    "loss.landmark_guidance": 0,
     "loss.background_mask": 0,
     "loss.mask_concentration": 0,
     "loss.adversarial": 0,
@@ -159,6 +161,8 @@ def _check_systems(config) -> Iterator[str]:
         yield "animate.mode=avd needs disentangler.enabled=True"
     if config.train.objective == "disentanglement" and not config.disentangler.enabled:
         yield "train.objective=disentanglement needs disentangler.enabled=True"
+    if config.train.objective == "landmarks" and config.loss.landmark_guidance == 0:
+        yield "train.objective=landmarks needs a loss.landmark_guidance above 0"
     if config.loss.adversarial > 0 and not config.discriminator.enabled:
         yield "loss.adversarial above 0 needs discriminator.enabled=True"
 
@@ -167,6 +171,8 @@ def _check_loss(config) -> Iterator[str]:
     scales, weights = config.loss.scales, config.loss.perceptual
     if config.loss.keypoint_separation > 0 and config.model.num_keypoints < 2:
         yield "loss.keypoint_separation needs 2 keypoints"
+    if config.loss.landmark_guidance > 0:
+        yield from _check_guidance(config)
     if not (are_numbers(scales) and scales and all(is_one_over_whole(scale) for scale in scales)):
         yield f"loss.scales={scales} is not a tuple of numbers that are 1 over a whole number, such as (1, 0.5, 0.25)"
         return
@@ -184,6 +190,19 @@ def _check_loss(config) -> Iterator[str]:
             f"the smallest image of loss.scales={scales} has {size} px, too few for relu{used[-1] + 1}_1 of the VGG; "
             f"expected {2 ** used[-1]} or more: drop the smallest scale or set that weight of loss.perceptual to 0"
         )
+
+
+def _check_guidance(config) -> Iterator[str]:
+    if config.data.kind != "puppets":
+        yield 'loss.landmark_guidance needs data.kind="puppets", whose joints are known'
+    if config.model.num_keypoints != len(PARTS):
+        yield f"loss.landmark_guidance needs model.num_keypoints={len(PARTS)}, one for each part of the body"
+    if config.train.objective == "disentanglement":
+        yield "loss.landmark_guidance trains a motion estimator, which train.objective=disentanglement leaves as it is"
+    if any(config.augmentation[name] for name in ("horizontal_flip", "time_flip", "rotation_degrees")) or tuple(
+        config.augmentation.resize_ratio
+    ) != (1, 1):
+        yield "loss.landmark_guidance needs frames as they are; switch flips, rotation and resizing off in augmentation"
 
 
 def _check_optimizer(config) -> Iterator[str]:

@@ -22,8 +22,8 @@ from motion_transformer_jax.training.finite import keep_if_finite
 from motion_transformer_jax.training.frames import Batch, augmented_frames
 from motion_transformer_jax.training.parallel import DATA_AXIS, map_over_data
 from motion_transformer_jax.training.randomness import example_keys
-from motion_transformer_jax.training.state import DISENTANGLER, TrainState, follow_average
-from motion_transformer_jax.training.step import Metrics
+from motion_transformer_jax.training.state import DISENTANGLER, TrainState
+from motion_transformer_jax.training.step import Metrics, update_part
 
 
 def stretch(motion: Motion, factors: jax.Array) -> Motion:
@@ -92,25 +92,10 @@ def create_disentanglement_step(
         gradients = mean_over_devices(gradients, DATA_AXIS)
         metrics = mean_over_devices({"total": total, **terms}, DATA_AXIS)
         metrics["gradient_norm/disentangler"] = optax.tree.norm(gradients)
-        return keep_if_finite(state, _update(config, optimizer, state, gradients, batch_stats), metrics)
+        after = update_part(config, optimizer, state, DISENTANGLER, gradients, batch_stats)
+        return keep_if_finite(state, after, metrics)
 
     return map_over_data(step, mesh)
-
-
-def _update(
-    config: ConfigDict, optimizer: optax.GradientTransformation, state: TrainState, gradients: Any, batch_stats: Any
-) -> TrainState:
-    """The state after one update of the disentangler; other parts are passed on, not moved by 0 (which changes -0)."""
-    all_gradients = {**jax.tree.map(jnp.zeros_like, state.params), DISENTANGLER: gradients}
-    updates, opt_state = optimizer.update(all_gradients, state.opt_state, state.params)
-    params = optax.apply_updates(state.params[DISENTANGLER], updates[DISENTANGLER])
-    after = state.replace(
-        step=state.step + 1,
-        params={**state.params, DISENTANGLER: params},
-        batch_stats={**state.batch_stats, DISENTANGLER: batch_stats},
-        opt_state=opt_state,
-    )
-    return follow_average(after, config.optimizer.ema_decay, [DISENTANGLER])
 
 
 def create_disentanglement_eval_step(config: ConfigDict) -> Callable[[dict, Batch], Metrics]:

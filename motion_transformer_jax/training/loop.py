@@ -32,6 +32,7 @@ from motion_transformer_jax.training.config_check import validate_config
 from motion_transformer_jax.training.disentanglement import create_disentanglement_step
 from motion_transformer_jax.training.durations import Durations, create_durations
 from motion_transformer_jax.training.initialization import with_initial_weights
+from motion_transformer_jax.training.landmark_pretraining import create_landmark_step
 from motion_transformer_jax.training.metrics import MetricWindow, MetricWriter
 from motion_transformer_jax.training.nonfinite import BadStep, NonFiniteGuard, dump_step
 from motion_transformer_jax.training.observation import Observation
@@ -135,6 +136,8 @@ def create_step(config: ConfigDict, optimizer: Any, mesh: Mesh) -> Callable:
     """The update that `train.objective` names."""
     if config.train.objective == "disentanglement":
         return create_disentanglement_step(config, optimizer, mesh)
+    if config.train.objective == "landmarks":
+        return create_landmark_step(config, optimizer, mesh)
     return create_train_step(config, optimizer, mesh, replicate(load_vgg19(config), mesh))
 
 
@@ -177,7 +180,14 @@ def _open_data(config: ConfigDict, mesh: Mesh) -> _Data:
         )
         for split in ("train", "test")
     }
-    source = PairSource(videos["train"], repeats=data.repeats, by_identity=data.by_identity, seed=config.seed)
+    joints = config.loss.landmark_guidance > 0
+    source = PairSource(
+        videos["train"],
+        repeats=data.repeats,
+        by_identity=data.by_identity,
+        joints=joints,
+        seed=config.seed,
+    )
     return _Data(
         pairs=PairBatches(
             source,
@@ -190,7 +200,12 @@ def _open_data(config: ConfigDict, mesh: Mesh) -> _Data:
         pairs_per_epoch=len(source),
         fingerprint=_fingerprint(videos["train"]),
         validation=validation_pairs(
-            videos["test"], num_pairs=train.validation_pairs, batch_size=local_batch, seed=config.seed, shard=shard
+            videos["test"],
+            num_pairs=train.validation_pairs,
+            batch_size=local_batch,
+            joints=joints,
+            seed=config.seed,
+            shard=shard,
         ),
     )
 

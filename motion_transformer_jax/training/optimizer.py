@@ -73,7 +73,8 @@ def create_optimizer(
 def create_configured_optimizer(config: ConfigDict, *, milestone_steps: Sequence[int]) -> optax.GradientTransformation:
     """The config's optimizer, with its milestones in steps.
 
-    The disentangler learns by train.objective="disentanglement" alone, and nothing else does then.
+    The disentangler learns by train.objective="disentanglement" alone, and nothing else does then; the motion estimator
+    learns alone by "landmarks".
     """
     optimizer = config.optimizer
     parts = {"motion_estimator": "motion_estimator", "generator": "generator", "background_predictor": "background"}
@@ -81,8 +82,9 @@ def create_configured_optimizer(config: ConfigDict, *, milestone_steps: Sequence
     rates["discriminator"] = optimizer.learning_rate_discriminator
     if config.train.objective == "disentanglement":
         rates = {**dict.fromkeys(rates), "disentangler": optimizer.learning_rate_disentangler}
-    else:
-        rates["disentangler"] = None
+    elif config.train.objective == "landmarks":
+        rates = {part: rate if part == "motion_estimator" else None for part, rate in rates.items()}
+    rates.setdefault("disentangler", None)
     absent = {
         "background_predictor": config.background.kind == "none",
         "discriminator": not config.discriminator.enabled,

@@ -13,6 +13,7 @@ from motion_transformer_jax.training.disentanglement import (
     create_disentangled_animation,
     create_disentanglement_eval_step,
 )
+from motion_transformer_jax.training.landmark_pretraining import create_landmark_eval_step
 from motion_transformer_jax.training.parallel import shard_batch
 from motion_transformer_jax.training.state import TrainState
 from motion_transformer_jax.training.step import create_eval_step, create_reconstruct
@@ -20,10 +21,15 @@ from motion_transformer_jax.viz.generation import draw_generations
 
 SAMPLES_FOLDER = "samples"
 NUM_SAMPLES = 4
+_EVAL_STEPS = {
+    "reconstruction": create_eval_step,
+    "disentanglement": create_disentanglement_eval_step,
+    "landmarks": create_landmark_eval_step,
+}
 
 
 class Validation:
-    """Reconstruction of fixed validation pairs; of a disentangler: poses that it mends, and figures that it moves."""
+    """Reconstruction of fixed validation pairs, or what the objective is: landmarks, or poses that are mended."""
 
     def __init__(self, config: ConfigDict, mesh: jax.sharding.Mesh, batches: Sequence[Mapping[str, np.ndarray]]):
         """Prepare; nothing is compiled before it is used.
@@ -31,12 +37,14 @@ class Validation:
         Args:
           config: the experiment's config.
           mesh: devices that share a batch.
-          batches: this process's part of the validation pairs, {"source", "driving"} uint8 [B, H, W, 3] each.
+          batches: this process's part of the validation pairs, {"source", "driving"} uint8 [B, H, W, 3] each, and
+            "driving_joints" where the landmark guidance is on.
         """
         self._mesh, self._batches = mesh, batches
-        self._reconstructs = config.train.objective == "reconstruction"
-        self._eval_step = (create_eval_step if self._reconstructs else create_disentanglement_eval_step)(config)
-        self._generate = (create_reconstruct if self._reconstructs else create_disentangled_animation)(config)
+        objective = config.train.objective
+        self._eval_step = _EVAL_STEPS[objective](config)
+        self._disentangles = objective == "disentanglement"
+        self._generate = (create_disentangled_animation if self._disentangles else create_reconstruct)(config)
 
     def measure(self, state: TrainState) -> dict[str, float]:
         """Mean absolute errors: `validation/l1`, and what the evaluation of the objective gives beside it."""
@@ -53,7 +61,7 @@ class Validation:
         # Every device has all variables: one device's copy is enough, and moves nothing.
         variables = jax.tree.map(lambda array: array.addressable_data(0), state.inference_variables())
         source, driving = (self._batches[0][name][:NUM_SAMPLES] for name in ("source", "driving"))
-        if not self._reconstructs:
+        if self._disentangles:
             driving = np.roll(driving, 1, axis=0)
         return draw_generations(source, driving, self._generate(variables, source, driving))
 

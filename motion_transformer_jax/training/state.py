@@ -14,6 +14,7 @@ from motion_transformer_jax.training.optimizer import ema_update
 
 DISCRIMINATOR = "discriminator"
 DISENTANGLER = "disentangler"
+MOTION_ESTIMATOR = "motion_estimator"
 
 
 @flax.struct.dataclass

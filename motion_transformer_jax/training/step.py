@@ -30,6 +30,7 @@ from motion_transformer_jax.training import losses
 from motion_transformer_jax.training.adversarial import discriminator_loss, generator_losses
 from motion_transformer_jax.training.finite import keep_if_finite
 from motion_transformer_jax.training.frames import Batch, augmented_frames
+from motion_transformer_jax.training.landmark_guidance import landmark_guidance
 from motion_transformer_jax.training.parallel import DATA_AXIS, map_over_data
 from motion_transformer_jax.training.randomness import example_keys
 from motion_transformer_jax.training.state import DISCRIMINATOR, TrainState, follow_average
@@ -84,6 +85,7 @@ def compute_losses(
     source: jax.Array,
     driving: jax.Array,
     transform: ThinPlate,
+    driving_joints: jax.Array | None = None,
 ) -> tuple[jax.Array, Outcome]:
     """The weighted sum of all losses of the animation model, and what else came out.
 
@@ -91,6 +93,7 @@ def compute_losses(
         variables: {"params": ..., "batch_stats": ...} of the model and, where it has one, its discriminator.
         source, driving: [B, H, W, 3] in [0, 1].
         transform: the equivariance warp.
+        driving_joints: [B, J, 2] in [-1, 1], for the landmark guidance.
     """
     frames = jnp.stack([source, driving, warp_image(transform, driving, align_corners=config.model.align_corners)])
     recomputed = jax.checkpoint if config.train.rematerialize else lambda function: function
@@ -109,6 +112,8 @@ def compute_losses(
     if config.loss.keypoint_separation > 0:
         separation = losses.keypoint_separation(driving_motion.keypoints, radius=config.loss.separation_radius)
         terms["keypoint_separation"] = config.loss.keypoint_separation * separation
+    if driving_joints is not None:
+        terms["landmark_guidance"] = config.loss.landmark_guidance * landmark_guidance(driving_motion, driving_joints)
     if config.loss.adversarial > 0:
         own = discriminator_variables(variables["params"], stats)
         judged, vectors = generator_losses(config, own, generation.prediction, driving, driving_motion.keypoints)
@@ -189,6 +194,7 @@ def compute_gradients(
     source: jax.Array,
     driving: jax.Array,
     transform: ThinPlate,
+    driving_joints: jax.Array | None = None,
 ) -> tuple[dict, dict, Metrics]:
     """Gradients of all parts, the discriminator's of its own loss; updated `batch_stats`; each weighted loss, "total".
 
@@ -198,7 +204,7 @@ def compute_gradients(
 
     def model_loss(trained: dict) -> tuple[jax.Array, Outcome]:
         variables = {"params": {**trained, **fixed}, "batch_stats": batch_stats}
-        return compute_losses(config, model, variables, vgg_params, source, driving, transform)
+        return compute_losses(config, model, variables, vgg_params, source, driving, transform, driving_joints)
 
     trained = {part: tree for part, tree in params.items() if part not in fixed}
     (total, outcome), gradients = jax.value_and_grad(model_loss, has_aux=True)(trained)
@@ -227,8 +233,9 @@ def create_train_step(
     """The compiled update, mapped over the mesh's devices.
 
     Returns:
-        A function of the state (donated) and the global batch {"source", "driving"}, uint8 [B, H, W, 3], to the new
-        state and float32 scalars: every weighted loss, "total", "gradient_norm/PART" and `finite.SKIPPED`.
+        A function of the state (donated) and the global batch {"source", "driving"}, uint8 [B, H, W, 3], with
+        "driving_joints" [B, J, 2] where the landmark guidance is on, to the new state and float32 scalars: every
+        weighted loss, "total", "gradient_norm/PART" and `finite.SKIPPED`.
     """
     model = create_training_model(config)
 
@@ -237,7 +244,15 @@ def create_train_step(
         transform = sample_warps(config, state.step, source.shape[0])
 
         gradients, batch_stats, terms = compute_gradients(
-            config, model, state.params, state.batch_stats, vgg_params, source, driving, transform
+            config,
+            model,
+            state.params,
+            state.batch_stats,
+            vgg_params,
+            source,
+            driving,
+            transform,
+            batch.get("driving_joints"),
         )
         gradients = mean_over_devices(gradients, DATA_AXIS)
         metrics = mean_over_devices(terms, DATA_AXIS)
@@ -256,6 +271,27 @@ def apply_gradients(
     params = optax.apply_updates(state.params, updates)
     after = state.replace(step=state.step + 1, params=params, batch_stats=batch_stats, opt_state=opt_state)
     return follow_average(after, config.optimizer.ema_decay)
+
+
+def update_part(
+    config: ConfigDict,
+    optimizer: optax.GradientTransformation,
+    state: TrainState,
+    part: str,
+    gradients: Any,
+    batch_stats: Any,
+) -> TrainState:
+    """The state after one update of one part; the others are passed on, not moved by 0 (which changes -0)."""
+    all_gradients = {**jax.tree.map(jnp.zeros_like, state.params), part: gradients}
+    updates, opt_state = optimizer.update(all_gradients, state.opt_state, state.params)
+    params = optax.apply_updates(state.params[part], updates[part])
+    after = state.replace(
+        step=state.step + 1,
+        params={**state.params, part: params},
+        batch_stats={**state.batch_stats, part: batch_stats},
+        opt_state=opt_state,
+    )
+    return follow_average(after, config.optimizer.ema_decay, [part])
 
 
 def create_reconstruct(config: ConfigDict) -> Callable[[dict, jax.Array, jax.Array], Generation]:

@@ -62,6 +62,15 @@ def test_a_good_config_passes():
         ({"loss.scales": (1.0, 0.3)}, "1 over a whole number"),
         ({"loss.perceptual": (0.0,) * 5}, "0 or more each and one above 0"),
         ({"loss.background_mask": 1.0, "model.num_keypoints": 1}, "loss.background_mask needs 2 keypoints"),
+        ({"loss.landmark_guidance": 1.0, "data.kind": "folder"}, 'landmark_guidance needs data.kind="puppets"'),
+        ({"train.objective": "landmarks"}, "landmarks needs a loss.landmark_guidance above 0"),
+        ({"loss.landmark_guidance": 1.0, "model.num_keypoints": 4}, "landmark_guidance needs model.num_keypoints=10"),
+        (
+            {"loss.landmark_guidance": 1.0, "train.objective": "disentanglement"},
+            "which train.objective=disentanglement leaves",
+        ),
+        ({"loss.landmark_guidance": 1.0, "augmentation.time_flip": True}, "switch flips, rotation and resizing off"),
+        ({"loss.landmark_guidance": 1.0, "augmentation.resize_ratio": (0.9, 1.1)}, "switch flips, rotation and resiz"),
         ({"dense_motion.scale": 0.75}, "dense_motion.scale=0.75 is not 1 over a whole number"),
         ({"transformer.stem_features": 0}, "transformer.stem_features=0 is out of range"),
         (
