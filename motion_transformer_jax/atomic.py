@@ -3,8 +3,9 @@
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatch
 from pathlib import Path
 
 from motion_transformer_jax.errors import UserError
@@ -63,6 +64,32 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_target(path: str | Path, *, overwrite: bool, what: str, own: Sequence[str]) -> None:
+    """Refuses a folder to be made that holds anything but what an earlier call left.
+
+    Args:
+        path: The folder; one that is missing or empty will do.
+        overwrite: Whether an earlier result may be replaced.
+        what: An earlier result, in words.
+        own: Patterns of the files' names in it, as of `fnmatch`; the first must be there.
+
+    Raises:
+        UserError: There is something that may not be replaced.
+    """
+    path = Path(path)
+    there = sorted(file.name for file in path.iterdir()) if path.is_dir() else []
+    if not path.exists() or (path.is_dir() and not there):
+        return
+    if not overwrite:
+        raise UserError(f"{path} exists; pass --overwrite to replace it, or choose another folder")
+    foreign = [name for name in there if not any(fnmatch(name, pattern) for pattern in own)]
+    if foreign or own[0] not in there:
+        raise UserError(
+            f"{path} holds something else than {what} ({(foreign or there or ['a file'])[0]}), which would be lost; "
+            "choose another folder"
+        )
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 python -m motion_transformer_jax.convert from-torch vox-cpk.pth.tar --out runs/vox
 python -m motion_transformer_jax.convert to-torch runs/vox --out vox.pth
 python -m motion_transformer_jax.convert to-stablehlo runs/vox --out vox-stablehlo
+python -m motion_transformer_jax.convert compact runs/vox --out vox-compact
 python -m motion_transformer_jax.convert inspect vox-cpk.pth.tar
 """
 
@@ -32,6 +33,7 @@ def main(argv: list[str]) -> int | None:
         "  from-torch FILE --out DIR      an official checkpoint to a run's folder\n"
         "  to-torch RUN --out FILE        a run's folder to a file that the official code loads\n"
         "  to-stablehlo RUN --out FOLDER  a run's folder to programs that need only JAX to animate\n"
+        "  compact RUN --out FOLDER       a run's folder to two files of half the size, to give away\n"
         "  inspect FILE                   what a file holds\n\n"
         "`motrans convert ACTION --help` tells an action's options.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -105,6 +107,25 @@ def _to_stablehlo(argv: list[str]) -> None:
     )
 
 
+def _compact(argv: list[str]) -> None:
+    parser = Parser(
+        "convert compact",
+        description="Write a run's model as two files, with parameters in half precision; every command takes the "
+        "folder where it takes a run's.",
+    )
+    _add_run(parser)
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="folder to make")
+    parser.add_argument("--overwrite", action="store_true", help="replace earlier compact weights in FOLDER")
+    arguments = parser.parse_args(argv)
+
+    from motion_transformer_jax.training.checkpoint import load_variables
+    from motion_transformer_jax.training.compact_weights import save_compact
+
+    config, variables = load_variables(arguments.run, step=arguments.step)
+    size = save_compact(arguments.out, config, variables, overwrite=arguments.overwrite)
+    print(f"{arguments.out}: {size / 1e6:.1f} MB")
+
+
 def _add_run(parser: Parser) -> None:
     parser.add_argument("run", metavar="RUN", help="folder of a training run, its --workdir, or of converted weights")
     parser.add_argument("--step", type=checkpoint_step, metavar="N|best", help="which checkpoint (default: the newest)")
@@ -120,7 +141,13 @@ def _inspect(argv: list[str]) -> None:
     print("\n".join(describe_torch_file(arguments.file)))
 
 
-_ACTIONS = {"from-torch": _from_torch, "to-torch": _to_torch, "to-stablehlo": _to_stablehlo, "inspect": _inspect}
+_ACTIONS = {
+    "from-torch": _from_torch,
+    "to-torch": _to_torch,
+    "to-stablehlo": _to_stablehlo,
+    "compact": _compact,
+    "inspect": _inspect,
+}
 
 if __name__ == "__main__":
     sys.exit(run_command(main))

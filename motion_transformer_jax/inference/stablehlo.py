@@ -18,8 +18,7 @@ import numpy as np
 from jax import export
 from ml_collections import ConfigDict
 
-from motion_transformer_jax.atomic import atomic_folder, system_errors
-from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.atomic import atomic_folder, check_target, system_errors
 from motion_transformer_jax.inference.animator import SourceState, disentangle, encode, estimate, generate
 from motion_transformer_jax.models.animation_model import create_animation_model
 from motion_transformer_jax.models.motion import Motion
@@ -51,7 +50,7 @@ def export_run(
         UserError: the run cannot be read, the folder cannot be written, or there is one that may not be replaced.
     """
     out = Path(out)
-    _check_target(out, overwrite)
+    check_target(out, overwrite=overwrite, what="an exported model", own=(MANIFEST_FILE, README_FILE, f"*{SUFFIX}"))
     with atomic_folder(out) as folder:
         config, variables = load_variables(run, step=step)
         exported = export_model(config, variables)
@@ -156,18 +155,3 @@ def _readme(manifest: dict[str, Any]) -> str:
         trim_blocks=True,
     )
     return environment.get_template("stablehlo.md").render(manifest)
-
-
-def _check_target(out: Path, overwrite: bool) -> None:
-    """Refuse a target that holds anything, but for an earlier export that may be replaced."""
-    there = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
-    if not out.exists() or (out.is_dir() and not there):
-        return
-    if not overwrite:
-        raise UserError(f"{out} exists; pass --overwrite to replace it, or choose another folder")
-    foreign = [name for name in there if name not in (MANIFEST_FILE, README_FILE) and not name.endswith(SUFFIX)]
-    if foreign or MANIFEST_FILE not in there:
-        raise UserError(
-            f"{out} holds something else than an exported model ({(foreign or there or ['a file'])[0]}), which would "
-            "be lost; choose another folder"
-        )

@@ -11,9 +11,9 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from ml_collections import ConfigDict
 
-from motion_transformer_jax.atomic import atomic_folder
+from motion_transformer_jax.atomic import atomic_folder, check_target
 from motion_transformer_jax.errors import UserError
-from motion_transformer_jax.training.saved_config import save_config
+from motion_transformer_jax.training.saved_config import CONFIG_FILE, save_config
 
 WEIGHTS_FILE = "weights.npz"
 _MOST_COMPRESSION = 100  # of random numbers hardly any
@@ -23,20 +23,25 @@ _DAMAGED = (
 )
 
 
-def save_compact(folder: str | os.PathLike, config: ConfigDict, variables: Mapping[str, Any]) -> int:
-    """Writes a folder that `checkpoint.load_variables` reads; one that is there is replaced at the end.
+def save_compact(
+    folder: str | os.PathLike, config: ConfigDict, variables: Mapping[str, Any], *, overwrite: bool = False
+) -> int:
+    """Writes a folder that `checkpoint.load_variables` reads, whole or not at all.
 
     Args:
       folder: the folder to make.
       config: the config of the model.
       variables: {"params": ..., "batch_stats": ...}, arrays; parameters are rounded to float16, statistics stay.
+      overwrite: replace earlier compact weights.
 
     Returns:
       Bytes of the folder's files.
 
     Raises:
-      UserError: the folder cannot be written, or a parameter is beyond float16's range.
+      UserError: the folder cannot be written, there is one that may not be replaced, or a parameter is beyond
+        float16's range.
     """
+    check_target(folder, overwrite=overwrite, what="compact weights", own=(WEIGHTS_FILE, CONFIG_FILE))
     flat = {path: np.asarray(array) for path, array in flatten_dict(dict(variables), sep="/").items()}
     with np.errstate(over="ignore"):  # told below
         rounded = {

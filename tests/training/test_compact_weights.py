@@ -1,9 +1,14 @@
 """Compact weights: half the size, read like a run, by name where they come with the package."""
 
+import re
+
 import jax
 import numpy as np
 import pytest
+from tiny_model import save_checkpoint
 
+from motion_transformer_jax import convert
+from motion_transformer_jax.cli import run_command
 from motion_transformer_jax.configs import demo
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.training import bundled
@@ -16,6 +21,7 @@ from motion_transformer_jax.training.saved_config import load_config
 @pytest.fixture(scope="module")
 def model():
     config = demo.get_config("debug")
+    config.optimizer.ema_decay = 0.0
     rng = np.random.default_rng(0)
     draw = lambda x: rng.normal(size=x.shape).astype(np.float32)  # noqa: E731
     return config, jax.tree.map(draw, variable_shapes(config))
@@ -43,6 +49,23 @@ def test_weights_that_do_not_fit(model, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_command(model, tmp_path, capsys):
+    config, variables = model
+    save_checkpoint(tmp_path / "run", config, variables)
+    argv = ["compact", str(tmp_path / "run"), "--out", str(tmp_path / "given")]
+    assert run_command(convert.main, argv) == 0
+    assert re.fullmatch(r".*given: 0\.\d MB\n", capsys.readouterr().out)
+    rounded = jax.tree.map(lambda x: x.astype(np.float16).astype(np.float32), variables["params"])
+    jax.tree.map(np.testing.assert_array_equal, load_variables(tmp_path / "given")[1]["params"], rounded)
+    assert run_command(convert.main, argv) == 2
+    assert "pass --overwrite" in capsys.readouterr().err
+    assert run_command(convert.main, [*argv, "--overwrite"]) == 0
+    for out in ("run", "given/config.json"):  # a run is not replaced
+        assert run_command(convert.main, [*argv[:3], str(tmp_path / out), "--overwrite"]) == 2
+        assert "holds something else than compact weights" in capsys.readouterr().err
+    assert (tmp_path / "run" / "checkpoints").is_dir()
+
+
 def test_damaged_and_foreign_files(model, tmp_path):
     config, variables = model
     save_compact(tmp_path, config, variables)
@@ -50,7 +73,7 @@ def test_damaged_and_foreign_files(model, tmp_path):
     (tmp_path / "weights.npz").write_bytes(weights[: len(weights) // 2])
     with pytest.raises(UserError, match=r"weights\.npz cannot be read"):
         load_variables(tmp_path)
-    save_compact(tmp_path, config, {"params": {"generator": variables["params"]["generator"]}})
+    save_compact(tmp_path, config, {"params": {"generator": variables["params"]["generator"]}}, overwrite=True)
     with pytest.raises(UserError, match="which the config's model has"):
         load_variables(tmp_path)
 
