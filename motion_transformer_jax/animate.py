@@ -1,6 +1,7 @@
-"""Animate images: `python -m motion_transformer_jax.animate --checkpoint runs/taichi256 --source me.png ...`.
+"""Animate images: `python -m motion_transformer_jax.animate --out result.mp4` shows it on a bundled example.
 
-`--driving dance.mp4 --out result.mp4` name the video whose motion is carried over, and the result.
+`--checkpoint runs/taichi256 --source me.png --driving dance.mp4` name a trained model, the image, and the video whose
+motion is carried over.
 """
 
 import argparse
@@ -9,9 +10,13 @@ import re
 import sys
 from typing import TYPE_CHECKING, Literal
 
+from motion_transformer_jax.bundled import EXAMPLES
 from motion_transformer_jax.cli import Parser, run_command
 from motion_transformer_jax.compilation_cache import keep_compiled_programs
 from motion_transformer_jax.limit_options import add_limits, take_limits
+
+# A model that comes with the package, and a figure and a motion that its training has not seen.
+_CHECKPOINT, _SOURCE, _DRIVING = "puppets", EXAMPLES / "puppet-1.png", EXAMPLES / "wave.mp4"
 
 if TYPE_CHECKING:
     from motion_transformer_jax.inference.animated_video import Summary
@@ -70,20 +75,26 @@ def _create_parser() -> Parser:
 
 def _add_files(parser: Parser) -> None:
     files = parser.add_argument_group("files")
-    files.add_argument("--checkpoint", required=True, metavar="DIR", help="folder of a training run, its --workdir")
+    files.add_argument(
+        "--checkpoint",
+        default=_CHECKPOINT,
+        metavar="DIR",
+        help="folder of a training run, its --workdir (default: %(default)s, which comes with the package and knows "
+        "drawn puppets alone)",
+    )
     files.add_argument(
         "--source",
-        required=True,
+        default=[str(_SOURCE)],
         nargs="+",
         metavar="IMAGE",
-        help="image to animate, of any size; several, or a folder",
+        help="image to animate, of any size; several, or a folder (default: a puppet)",
     )
     files.add_argument(
         "--driving",
-        required=True,
+        default=str(_DRIVING),
         metavar="VIDEO",
         help="video, folder of frames, film strip or single image; - for raw rgb24 frames on the standard input; "
-        "/dev/video0 for a camera",
+        "/dev/video0 for a camera (default: a waving puppet)",
     )
     files.add_argument(
         "--out",

@@ -1,4 +1,4 @@
-"""Animate pictures in the browser: `python -m motion_transformer_jax.app --checkpoint runs/taichi256`.
+"""Animate pictures in the browser: `python -m motion_transformer_jax.app`.
 
 Serves one page on this machine: drop a picture and a clip, watch the result come, download it.
 """
@@ -9,6 +9,7 @@ import math
 import sys
 from pathlib import Path
 
+from motion_transformer_jax.bundled import EXAMPLES
 from motion_transformer_jax.cli import Parser, run_command
 from motion_transformer_jax.compilation_cache import keep_compiled_programs
 from motion_transformer_jax.web.uploads import UploadLimits
@@ -35,14 +36,16 @@ def _create_parser() -> Parser:
     parser = Parser("app", description="Animate pictures in the browser, on a page that this machine serves.")
     parser.add_argument(
         "--checkpoint",
-        required=True,
+        default=["puppets"],
         nargs="+",
         metavar="DIR",
-        help="folders of training runs, their --workdir; visitors choose among them",
+        help="folders of training runs, their --workdir; visitors choose among them (default: puppets, that comes with "
+        "the package)",
     )
     parser.add_argument(
         "--examples",
         type=Path,
+        default=EXAMPLES,
         metavar="DIR",
         help="pictures (*.png) and clips (*.mp4) to offer (default: puppets)",
     )

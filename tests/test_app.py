@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from motion_transformer_jax import app
+from motion_transformer_jax.bundled import EXAMPLES
 from motion_transformer_jax.cli import run_command
 from motion_transformer_jax.web import server
 from motion_transformer_jax.web.uploads import UploadLimits
@@ -20,11 +21,11 @@ def served(monkeypatch):
 
 
 def test_defaults(served):
-    assert run_command(app.main, ["--checkpoint", "a", "b"]) == 0
+    assert run_command(app.main, []) == 0
     ((checkpoints, options),) = served
-    assert checkpoints == ["a", "b"]
+    assert checkpoints == ["puppets"]
     assert options == {
-        "examples": None,
+        "examples": EXAMPLES,
         "limits": UploadLimits(),
         "keep_minutes": 60,
         "host": "127.0.0.1",
@@ -35,8 +36,9 @@ def test_defaults(served):
 def test_options_reach_the_server(served):
     options = ["--max-bytes", "10", "--max-pixels", "20", "--max-seconds", "2.5", "--keep-minutes", "0.5"]
     options += ["--host", "0.0.0.0", "--port", "80"]
-    assert run_command(app.main, ["--checkpoint", "a", *options, "--examples", "files"]) == 0
-    ((_, options),) = served
+    assert run_command(app.main, ["--checkpoint", "a", "b", *options, "--examples", "files"]) == 0
+    ((checkpoints, options),) = served
+    assert checkpoints == ["a", "b"]
     assert options["limits"] == UploadLimits(10, 20, 2.5)
     assert (options["keep_minutes"], options["host"], options["port"]) == (0.5, "0.0.0.0", 80)
     assert str(options["examples"]) == "files"
@@ -45,7 +47,6 @@ def test_options_reach_the_server(served):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "--checkpoint"),
         (["--checkpoint", "a", "--max-bytes", "0"], "--max-bytes is 0; expected more than 0"),
         (["--checkpoint", "a", "--max-seconds", "nan"], "--max-seconds is nan; expected more than 0"),
         (["--checkpoint", "a", "--keep-minutes", "inf"], "--keep-minutes is inf"),

@@ -13,9 +13,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 from ml_collections import ConfigDict
 
+from motion_transformer_jax.bundled import run_folder
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.animation_model import create_animation_model
-from motion_transformer_jax.training.bundled import run_folder
 from motion_transformer_jax.training.checkpoint_files import CHECKPOINTS_FOLDER, open_manager, restore_step, saved_tree
 from motion_transformer_jax.training.compact_weights import is_compact, load_compact
 from motion_transformer_jax.training.config_check import validate_config

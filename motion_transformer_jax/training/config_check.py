@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from motion_transformer_jax.bundled import run_folder
 from motion_transformer_jax.data.augment import Augmentation
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.animation_model import ESTIMATORS
@@ -12,7 +13,6 @@ from motion_transformer_jax.models.backbone import BACKBONES
 from motion_transformer_jax.models.background import BACKGROUNDS
 from motion_transformer_jax.models.region_predictor import AFFINES
 from motion_transformer_jax.models.token_transformer import POSITIONS
-from motion_transformer_jax.training.bundled import run_folder
 from motion_transformer_jax.training.landmark_guidance import PARTS
 from motion_transformer_jax.training.size_check import are_numbers, check_sizes, is_one_over_whole
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from motion_transformer_jax.atomic import atomic_path
+from motion_transformer_jax.bundled import bundled_names, run_folder
 from motion_transformer_jax.configs import base
 from motion_transformer_jax.errors import UserError
-from motion_transformer_jax.training.bundled import bundled_names, run_folder
 
 CONFIG_FILE = "config.json"
 

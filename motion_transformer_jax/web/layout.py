@@ -6,9 +6,9 @@ from pathlib import Path
 
 import gradio as gr
 
+from motion_transformer_jax.data.examples import Examples
 from motion_transformer_jax.inference.retarget import Mode
 from motion_transformer_jax.web.checkpoints import Checkpoint
-from motion_transformer_jax.web.examples import Examples
 from motion_transformer_jax.web.progress import IDLE
 from motion_transformer_jax.web.uploads import UploadLimits
 

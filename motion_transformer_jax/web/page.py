@@ -4,9 +4,9 @@ from pathlib import Path
 
 import gradio as gr
 
+from motion_transformer_jax.data.examples import Examples
 from motion_transformer_jax.web.actions import Actions
 from motion_transformer_jax.web.checkpoints import Checkpoint
-from motion_transformer_jax.web.examples import Examples
 from motion_transformer_jax.web.layout import TITLE, lay_out
 from motion_transformer_jax.web.uploads import UploadLimits
 from motion_transformer_jax.web.worker import Worker

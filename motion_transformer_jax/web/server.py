@@ -15,7 +15,7 @@ from motion_transformer_jax.web.uploads import UploadLimits
 def serve(
     checkpoints: Sequence[str],
     *,
-    examples: Path | None,
+    examples: Path,
     limits: UploadLimits,
     keep_minutes: float,
     host: str,
@@ -25,7 +25,7 @@ def serve(
 
     Args:
         checkpoints: Folders of training runs, at least one.
-        examples: A folder of pictures and clips; None: puppets are drawn.
+        examples: A folder of pictures and clips.
         limits: Of uploads.
         keep_minutes: After which uploads and results are deleted.
         host, port: Where to listen.
@@ -34,15 +34,15 @@ def serve(
         UserError: A mistake in the checkpoints or the examples, the port is taken, or Gradio is missing.
     """
     _check_address(host, port)
-    with _own_folder() as folder:
+    with _own_folder():
         _import_gradio()
+        from motion_transformer_jax.data.examples import list_examples
         from motion_transformer_jax.web.checkpoints import load_checkpoints
-        from motion_transformer_jax.web.examples import draw_examples, list_examples
         from motion_transformer_jax.web.page import STYLE, create_page, create_theme
         from motion_transformer_jax.web.worker import Worker
 
         models = load_checkpoints(checkpoints)
-        offered = draw_examples(folder / "examples") if examples is None else list_examples(examples)
+        offered = list_examples(examples)
         with closing(Worker()) as worker:
             page = create_page(models, offered, limits, worker, keep_minutes=keep_minutes)
             page.launch(
@@ -81,7 +81,7 @@ def _check_address(host: str, port: int) -> None:
 
 
 @contextmanager
-def _own_folder() -> Iterator[Path]:
+def _own_folder() -> Iterator[None]:
     """A folder for all that is temporary, Gradio's uploads and results included; it goes with all that is in it."""
     before = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="motrans-app-", ignore_cleanup_errors=True) as name:
@@ -91,7 +91,7 @@ def _own_folder() -> Iterator[Path]:
             (folder / part).mkdir()
         tempfile.tempdir, os.environ["GRADIO_TEMP_DIR"] = str(folder / "work"), str(folder / "cache")
         try:
-            yield folder
+            yield
         finally:
             tempfile.tempdir = before
             del os.environ["GRADIO_TEMP_DIR"]

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from tiny_model import save_checkpoint
 
-from motion_transformer_jax import convert
+from motion_transformer_jax import bundled, convert
+from motion_transformer_jax.bundled import bundled_names, run_folder
 from motion_transformer_jax.cli import run_command
 from motion_transformer_jax.configs import demo
 from motion_transformer_jax.errors import UserError
-from motion_transformer_jax.training import bundled
-from motion_transformer_jax.training.bundled import bundled_names, run_folder
 from motion_transformer_jax.training.checkpoint import chosen_step, load_variables, variable_shapes
 from motion_transformer_jax.training.compact_weights import save_compact
 from motion_transformer_jax.training.saved_config import load_config

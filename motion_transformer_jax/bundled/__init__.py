@@ -1,13 +1,14 @@
-"""Models that come with the package, by name."""
+"""What comes with the package: trained models by name, and examples to animate."""
 
 import os
 from pathlib import Path
 
-_FOLDER = Path(__file__).parent.parent / "bundled"
+_FOLDER = Path(__file__).parent
+EXAMPLES = _FOLDER / "examples"  # pictures and clips; data/examples.py draws them
 
 
 def bundled_names() -> list[str]:
-    """Their names, such as "puppets"."""
+    """The models' names, such as "puppets"."""
     return sorted(path.parent.name for path in _FOLDER.glob("*/config.json"))
 
 

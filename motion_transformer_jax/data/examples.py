@@ -1,8 +1,12 @@
-"""Pictures and clips for visitors who have none at hand."""
+"""Pictures and clips for users who have none at hand: puppets that no training has seen.
+
+They come with the package; `python -m motion_transformer_jax.data.examples` draws them anew.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from motion_transformer_jax.bundled import EXAMPLES
 from motion_transformer_jax.data.puppets import PuppetVideos
 from motion_transformer_jax.data.video_writer import write_image, write_video
 from motion_transformer_jax.errors import UserError
@@ -39,13 +43,16 @@ def list_examples(folder: Path) -> Examples:
     return examples
 
 
-def draw_examples(folder: Path) -> Examples:
-    """Draws puppets that no training has seen, and writes them to a folder that is made for them."""
-    folder.mkdir()
+def draw_examples(folder: Path) -> None:
+    """Writes the examples that come with the package into a folder, which is made where it is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
     numbers = {name: index for index, name in enumerate(_PUPPETS.names)}
     for i, name in enumerate(_POSED, 1):
-        write_image(folder / f"puppet {i}.png", _PUPPETS.frame(numbers[name], 0))
+        write_image(folder / f"puppet-{i}.png", _PUPPETS.frame(numbers[name], 0))
     for name in _MOVING:
         motion = name.partition("#")[2].partition("-")[0]
         write_video(folder / f"{motion}.mp4", _PUPPETS.clip(numbers[name]).frames, fps=_PUPPETS.fps)
-    return list_examples(folder)
+
+
+if __name__ == "__main__":
+    draw_examples(EXAMPLES)
