@@ -70,7 +70,8 @@ def test_interrupted_again_and_again(whole, tmp_path, name, times):
             reached = 0
     if name == "SIGTERM":
         assert set(lost) == {0}
-    assert max(lost) <= SAVED_EVERY + 1  # a save that was under way does not count
+    # A save that was under way does not count, and the next one waits for it.
+    assert max(lost) <= 2 * SAVED_EVERY
     print(f"{name}: {times} times, steps lost {lost}, losses those of the whole run")
 
 
