@@ -30,6 +30,7 @@ def test_it_runs(tmp_path, monkeypatch):
     pytest.importorskip("torch")
     monkeypatch.setenv("TUTORIAL_STEPS", "2")
     monkeypatch.setenv("TUTORIAL_VARIANT", "debug")
+    monkeypatch.setenv("TUTORIAL_MODEL", "tutorial/run")  # the package's would take minutes
     one_device = re.sub(r"--xla_force_host_platform_device_count=\d+", "", os.environ["XLA_FLAGS"])
     monkeypatch.setenv("XLA_FLAGS", one_device)  # a training step of eight takes longer to compile
     notebook = nbformat.read(PATH, nbformat.NO_CONVERT)
