@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test faults lint format docs
+.PHONY: demo test faults puppets lint format docs
 
 $(VENV)/installed: setup.cfg pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +30,14 @@ docs: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet -c requirements.lock -e '.[docs,torch,eval]'
 	$(BIN)/python docs/build.py
 	$(BIN)/python -m pdoc --docformat google --output-directory docs/api motion_transformer_jax
+
+# The model that comes with the package: hours on two cores; it is copied into the package by hand.
+puppets: $(VENV)/installed
+	$(BIN)/motrans train --config configs/puppets64.py --workdir out/landmarks64 --config.train.objective=landmarks \
+		--config.train.num_steps=1656 --config.train.batch_size=32 --config.optimizer.ema_decay=0.99 \
+		--config.optimizer.learning_rate_motion_estimator=1e-3
+	$(BIN)/motrans train --config configs/puppets64.py --workdir out/puppets64 --config.train.init_from=out/landmarks64
+	$(BIN)/motrans convert compact out/puppets64 --out out/puppets --overwrite
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -1,4 +1,6 @@
-"""The bundled model: a small motion transformer for puppets, 128×128; `make puppets` trains it in stages.
+"""A small motion transformer for puppets, 128×128, to be trained from the bundled model (`configs/puppets64.py`):
+
+    motrans train --config configs/puppets.py --workdir runs/puppets128 --config.train.init_from=runs/puppets64
 
 The perceptual loss uses a VGG19 with random weights (fixed seed), so that nothing is downloaded.
 """
@@ -9,7 +11,7 @@ from motion_transformer_jax.configs import base, variants
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    """A model of 6 MB in half precision, and the last stage of its training."""
+    """A model of 6 MB in half precision, and the stage of its training at full size."""
     config = base.get_config()
     config.name = "puppets"
     config.model.image_size = 128
@@ -35,6 +37,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.data.puppet_clips = 5
     config.data.puppet_frames = 64
     config.augmentation.update({**variants.ORDER_ALONE, "time_flip": False})
+    config.animate.mode = "absolute"  # keypoints lie on the same parts of all puppets
     config.train.batch_size = 8
     config.train.num_steps = 1000
     config.train.log_every_steps = 25

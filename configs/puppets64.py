@@ -1,4 +1,7 @@
-"""The model of `configs/puppets.py` at 64×64, where a step takes a quarter of the time: its training's first stages."""
+"""The bundled model: that of `configs/puppets.py` at 64×64, where a step takes a quarter of the time.
+
+`make puppets` trains it: first the motion estimator alone, by the puppets' joints, then all of it.
+"""
 
 from ml_collections import ConfigDict
 
@@ -6,11 +9,11 @@ from motion_transformer_jax.configs import puppets, variants
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    """The settings of the first stages."""
+    """The settings of the second stage."""
     config = puppets.get_config()
     config.name = "puppets64"
     config.model.image_size = 64
-    config.dense_motion.scale = 0.5  # a flow field of 32×32, as in the last stage
+    config.dense_motion.scale = 0.5  # a flow field of 32×32, as at 128×128
     config.keypoint_detector.scale = config.region_predictor.scale = 0.5  # for the variants
-    config.train.num_steps = 2400
+    config.train.num_steps = 9692
     return variants.apply(config, variant)

@@ -101,6 +101,7 @@ def _mraa(config: ConfigDict) -> None:
 def _mraa_avd(config: ConfigDict) -> None:
     _mraa(config)
     config.disentangler.enabled = True
+    config.loss.landmark_guidance = 0.0
     config.optimizer.milestones_epochs = (20, 25)
     config.train.objective = "disentanglement"
     config.train.num_epochs = 30
@@ -151,6 +152,7 @@ def _debug(config: ConfigDict) -> None:
     config.background.num_blocks = 2
     config.loss.scales = (1.0,)
     config.loss.perceptual = (10.0, 10.0, 0.0, 0.0, 0.0)
+    config.loss.landmark_guidance = 0.0
     config.perceptual.weights = "random"
     config.data.kind = "puppets"
     config.data.puppet_identities = 8
