@@ -21,11 +21,6 @@ from motion_transformer_jax.viz.generation import draw_generations
 
 SAMPLES_FOLDER = "samples"
 NUM_SAMPLES = 4
-_EVAL_STEPS = {
-    "reconstruction": create_eval_step,
-    "disentanglement": create_disentanglement_eval_step,
-    "landmarks": create_landmark_eval_step,
-}
 
 
 class Validation:
@@ -42,7 +37,12 @@ class Validation:
         """
         self._mesh, self._batches = mesh, batches
         objective = config.train.objective
-        self._eval_step = _EVAL_STEPS[objective](config)
+        create_eval = {
+            "reconstruction": create_eval_step,
+            "disentanglement": create_disentanglement_eval_step,
+            "landmarks": create_landmark_eval_step,
+        }
+        self._eval_step = create_eval[objective](config)
         self._disentangles = objective == "disentanglement"
         self._generate = (create_disentangled_animation if self._disentangles else create_reconstruct)(config)
 

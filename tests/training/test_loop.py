@@ -270,6 +270,17 @@ def test_a_new_run_starts_from_another_ones_weights(uninterrupted, tmp_path, mon
     assert int(loop.train_and_evaluate(config, tmp_path / "run").step) == 3
 
 
+def test_joints_come_along_where_landmarks_guide(tmp_path, monkeypatch):
+    batches = Batches(monkeypatch)
+    config = steps_config(1)
+    config.model.num_keypoints = 10
+    config.loss.landmark_guidance = 1.0
+    config.augmentation.time_flip = False
+    loop.train_and_evaluate(config, tmp_path)
+    [batch] = batches.seen
+    assert batch["driving_joints"].shape == (config.train.batch_size, 15, 2)
+
+
 def test_the_objective_chooses_the_step(tmp_path, monkeypatch):
     """A disentangler's training looks for no VGG."""
     used = []

@@ -12,12 +12,14 @@ from parity import abstract_variables, rule_tensor, rule_variables
 from tiny_model import random_variables
 
 from motion_transformer_jax.configs import taichi256, vox256
+from motion_transformer_jax.data.puppet_skeleton import JOINTS
 from motion_transformer_jax.models import token_transformer
 from motion_transformer_jax.models.animation_model import create_animation_model
 from motion_transformer_jax.models.vgg import random_vgg19
-from motion_transformer_jax.ops.thin_plate import ThinPlate
+from motion_transformer_jax.ops.thin_plate import ThinPlate, sample_thin_plate
 from motion_transformer_jax.torch_io.names import to_torch_layout, torch_names
 from motion_transformer_jax.torch_io.vgg import CONVOLUTION_INDICES
+from motion_transformer_jax.training.landmark_guidance import PARTS, landmark_guidance
 from motion_transformer_jax.training.optimizer import create_configured_optimizer
 from motion_transformer_jax.training.state import DISCRIMINATOR, TrainState, create_variables, with_fresh_average
 from motion_transformer_jax.training.step import (
@@ -147,6 +149,28 @@ def test_losses_without_a_background_predictor(golden):
     for name, value in outcome.terms.items():
         expected = official[f"losses_without_bg_predictor__{LOSSES[name]}"]
         np.testing.assert_allclose(value, expected, rtol=2e-5, err_msg=name)
+
+
+@pytest.mark.slow
+def test_landmark_guidance_is_one_of_the_losses():
+    config = vox256.get_config("debug")
+    config.model.num_keypoints, config.loss.landmark_guidance = len(PARTS), 3.0
+    model = create_animation_model(config, train=True, estimated_batches=3)
+    source, driving = jax.random.uniform(jax.random.key(0), (2, 2, 32, 32, 3))
+    joints = jax.random.uniform(jax.random.key(1), (2, len(JOINTS), 2), minval=-1, maxval=1)
+    transform = sample_thin_plate(jax.random.key(2), 2, sigma_affine=0.05, sigma_tps=0.005, points=3)
+
+    @jax.jit
+    def compute(variables, joints):
+        arguments = (config, model, variables, random_vgg19(0, num_taps=2), source, driving, transform)
+        (_, plain), (total, guided) = compute_losses(*arguments), compute_losses(*arguments, joints)
+        [_, motion, _], _ = estimate_frames(model, variables, jnp.stack([source, driving, driving]))
+        return plain.terms, guided.terms, total, landmark_guidance(motion, joints)
+
+    plain, guided, total, value = compute(random_variables(config), joints)
+    assert guided.keys() - plain.keys() == {"landmark_guidance"}
+    np.testing.assert_allclose(guided["landmark_guidance"], 3 * value, rtol=1e-4)
+    np.testing.assert_allclose(total, sum(guided.values()), rtol=1e-5)
 
 
 def norms_and_sums(arrays: dict, names) -> np.ndarray:
