@@ -27,7 +27,7 @@ def weighted_mean(frame):
     return jnp.mean(frame * jnp.linspace(0, 1, frame[0].size).reshape(frame[0].shape))
 
 
-def compute_gradients(config, model, params, batch_stats, vgg_params, source, driving, transform):
+def compute_gradients(config, model, params, batch_stats, vgg_params, source, driving, transform, driving_joints):
     return (
         jax.tree.map(jnp.zeros_like, params),
         batch_stats,
