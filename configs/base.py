@@ -99,6 +99,7 @@ def _transformer() -> ConfigDict:
     return ConfigDict(
         dict(
             backbone="hrnet_w32",  # "stem", "hrnet_w32" or "hrnet_w48"
+            scale=1.0,  # the estimator's image as a share of the model's; the official one sees all of it
             stem_features=64,  # channels of the stem's convolutions, a quarter of those that leave it
             patch_size=4,  # cells of the backbone's quarter-size map along a side of an image token
             dim=192,

@@ -19,6 +19,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.transformer.update(
         backbone="stem", stem_features=32, patch_size=2, dim=128, depth=4, heads=4, token_std=1.0, keypoint_std=0.1
     )
+    config.transformer.scale = 0.5  # it sees 64×64, as in the stages before, so that its weights fit from the start
     config.dense_motion.update(base_features=32, max_features=256, num_blocks=3)
     config.generator.update(base_features=32, max_features=128, num_bottleneck_blocks=3)
     config.loss.scales = (1.0, 0.5, 0.25)

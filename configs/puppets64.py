@@ -13,6 +13,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config = puppets.get_config()
     config.name = "puppets64"
     config.model.image_size = 64
+    config.transformer.scale = 1.0
     config.dense_motion.scale = 0.5  # a flow field of 32×32, as at 128×128
     config.keypoint_detector.scale = config.region_predictor.scale = 0.5  # for the variants
     config.train.num_steps = 9692

@@ -48,7 +48,8 @@ def attend(config: ConfigDict, variables: dict, images: np.ndarray) -> MotionAtt
     layers = tuple((stack, i) for stack in range(config.transformer.stacks) for i in range(config.transformer.depth))
     weights = np.asarray(_attend(create_animation_model(config), layers, variables, images), np.float32)
     motion_tokens = 2 * config.model.num_keypoints
-    cell_px = 4 * config.transformer.patch_size  # the backbone's map has a quarter of the image's size
+    # The backbone's map has a quarter of the size of what it sees.
+    cell_px = round(4 * config.transformer.patch_size / config.transformer.scale)
     grid = (images.shape[1] // cell_px, images.shape[2] // cell_px)
     first_image_token = weights.shape[-1] - grid[0] * grid[1]
     return MotionAttention(

@@ -9,6 +9,7 @@ from motion_transformer_jax.models.blocks import Layers
 from motion_transformer_jax.models.motion import Motion
 from motion_transformer_jax.models.token_transformer import TokenTransformer
 from motion_transformer_jax.ops.color import normalize_imagenet
+from motion_transformer_jax.ops.resize import antialias_downsample
 
 
 class MotionTransformer(nn.Module):
@@ -16,6 +17,7 @@ class MotionTransformer(nn.Module):
 
     Attributes:
         backbone: "stem", "hrnet_w32" or "hrnet_w48".
+        scale: the estimator's image as a share of the model's; 1 in the paper.
         stem_features: channels of the backbone's stem; 64 in the papers.
         num_keypoints: K; there are K keypoint tokens and K affine tokens.
         keypoint_std: standard deviation of the keypoint head's kernel at the start of training: how far apart the
@@ -26,6 +28,7 @@ class MotionTransformer(nn.Module):
     """
 
     backbone: str
+    scale: float
     stem_features: int
     num_keypoints: int
     patch_size: int
@@ -43,8 +46,9 @@ class MotionTransformer(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array) -> Motion:
-        """Image [B, H, W, 3] in [0, 1], H and W divisible by 4 × patch_size, to its motion."""
+        """Image [B, H, W, 3] in [0, 1], `scale` × H and W divisible by 4 × patch_size, to its motion."""
         k = self.num_keypoints
+        image = antialias_downsample(image, self.scale, rounding="floor")
         if self.imagenet_normalize:
             image = normalize_imagenet(image)
         features = create_backbone(self.backbone, self.stem_features, self.layers, name="backbone")(image)

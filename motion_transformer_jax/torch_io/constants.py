@@ -61,9 +61,8 @@ def _counters(names: dict) -> Iterator[Name]:
 def _downsamplings(config: ConfigDict) -> Iterator[tuple[Name, float]]:
     """Names of the anti-alias kernels, and the scale that each is for."""
     parts, estimator = PARTS[config.model.estimator], config.model.estimator
-    scales = {"dense_motion": config.dense_motion.scale}
-    if estimator != "motion_transformer":
-        scales["motion_estimator"] = config[estimator].scale
+    group = "transformer" if estimator == "motion_transformer" else estimator
+    scales = {"dense_motion": config.dense_motion.scale, "motion_estimator": config[group].scale}
     for part, scale in scales.items():
         if scale != 1:
             module, prefix = parts[part]
@@ -79,7 +78,7 @@ def _transformer_constants(config: ConfigDict, names: dict) -> Iterator[tuple[Na
     if config.model.estimator != "motion_transformer":
         return
     transformer = config.transformer
-    side = config.model.image_size // (4 * transformer.patch_size)
+    side = round(config.model.image_size * transformer.scale) // (4 * transformer.patch_size)
     motion_tokens = 2 * config.model.num_keypoints
     module = "features" if transformer.backbone == "stem" else "transformer"
     if transformer.position.startswith("sine"):

@@ -220,6 +220,7 @@ def _beyond_official_code(config: ConfigDict) -> str:
     }
     if is_transformer:
         found |= {
+            f"transformer.scale={transformer.scale}": transformer.scale != 1,
             f"stem with transformer.stacks={transformer.stacks}": is_stem and is_large,
             f"transformer.stacks={transformer.stacks}": is_large and transformer.stacks != 3,
             f"transformer.stem_features={transformer.stem_features}": transformer.stem_features != 64,

@@ -57,20 +57,23 @@ def transformer_fields(shapes: TensorShapes) -> dict[str, Any]:
     stacks = shapes.count(module, tokens + ".transformer{}.layers.0.0.fn.norm.weight", start=1)
     layers = f"{tokens}.transformer{1 if stacks else ''}.layers"
     patch_size = math.isqrt(shapes.size(module, f"{tokens}.patch_to_embedding.weight", 1) // width) or 1
+    scale = _scale(shapes, module, "down.weight")  # of our own models; the official ones have no such kernel
+    token_px = round(4 * patch_size / scale)
     return {
         "model.num_keypoints": num_tokens // 2,
         "transformer.backbone": "stem" if is_stem else f"hrnet_w{width}",
+        "transformer.scale": scale,
         "transformer.stem_features": stem_features,
         "transformer.patch_size": patch_size,
         "transformer.dim": dim,
         "transformer.depth": shapes.count(module, layers + ".{}.0.fn.norm.weight"),
         "transformer.stacks": max(stacks, 1),
         "transformer.mlp_ratio": shapes.size(module, f"{layers}.0.1.fn.fn.net.0.weight") // dim,
-        **_position_fields(shapes, f"{tokens}.pos_embedding", f"{layers}.0.0.fn.fn.attn_mask", num_tokens, patch_size),
+        **_position_fields(shapes, f"{tokens}.pos_embedding", f"{layers}.0.0.fn.fn.attn_mask", num_tokens, token_px),
     }
 
 
-def _position_fields(shapes: TensorShapes, table: str, mask: str, num_tokens: int, patch_size: int) -> dict[str, Any]:
+def _position_fields(shapes: TensorShapes, table: str, mask: str, num_tokens: int, token_px: int) -> dict[str, Any]:
     """Position encoding, and the image's size, which the number of image tokens tells."""
     module, is_masked = "kp_detector", shapes.has("kp_detector", mask)
     fields = {"transformer.position": "none", "transformer.image_attends_to_motion": not is_masked}
@@ -82,7 +85,7 @@ def _position_fields(shapes: TensorShapes, table: str, mask: str, num_tokens: in
     if image_tokens is not None:
         if not _is_square(image_tokens):
             raise UserError(f"there are {image_tokens} image tokens; expected a square number, for square images")
-        fields["model.image_size"] = math.isqrt(image_tokens) * 4 * patch_size
+        fields["model.image_size"] = math.isqrt(image_tokens) * token_px
     return fields
 
 

@@ -19,7 +19,7 @@ SETTINGS = {
     "model": ("align_corners", "revert_axis_swap"),
     "dense_motion": ("covariance_heatmaps",),
     "generator": ("skips",),
-    "transformer": ("heads", "position", "image_attends_to_motion", "imagenet_normalize"),
+    "transformer": ("scale", "heads", "position", "image_attends_to_motion", "imagenet_normalize"),
     "keypoint_detector": ("scale", "temperature", "padding"),
     "region_predictor": ("scale", "temperature", "padding"),
 }

@@ -25,13 +25,19 @@ def check_sizes(config: ConfigDict) -> Iterator[str]:
 
 def _check_transformer(config) -> Iterator[str]:
     size, transformer = config.model.image_size, config.transformer
+    if not is_one_over_whole(transformer.scale):
+        yield _not_one_over_whole("transformer", transformer.scale)
+        return
+    shrinkage = round(1 / transformer.scale)
     steps = {f"4 * transformer.patch_size={transformer.patch_size}, an image token's side": 4 * transformer.patch_size}
     if transformer.backbone.startswith("hrnet"):
         steps[f"the {transformer.backbone} backbone's coarsest branch"] = 32
-    for reason, step in steps.items():
+    for reason, cells in steps.items():
+        step = cells * shrinkage
+        reason += f", over transformer.scale={transformer.scale}" if shrinkage > 1 else ""
         if size % step:
             yield f"model.image_size={size} is not a multiple of {step} ({reason}); take {_nearest(size, step)}"
-    tokens = (size // (4 * transformer.patch_size)) ** 2
+    tokens = (size // (4 * transformer.patch_size * shrinkage)) ** 2
     borrows_tokens = transformer.backbone == "stem" and transformer.position == "none"
     if borrows_tokens and tokens < 2 * config.model.num_keypoints:
         yield (
@@ -48,7 +54,7 @@ def _check_hourglass(config, name: str) -> Iterator[str]:
     """`name`: the config's group of a network that sees a smaller image."""
     group, size = config[name], config.model.image_size
     if not is_one_over_whole(group.scale):
-        yield f"{name}.scale={group.scale} is not 1 over a whole number; take 1, 0.5, 0.25 or 0.125"
+        yield _not_one_over_whole(name, group.scale)
     seen, step = size * group.scale, 2**group.num_blocks
     if not (0 < group.scale <= 1 and seen % step == 0):
         yield (
@@ -88,6 +94,10 @@ def is_one_over_whole(scale: float) -> bool:
 def are_numbers(values: Iterable) -> bool:
     """Whether all are numbers, which True and False are not."""
     return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+
+
+def _not_one_over_whole(name: str, scale: float) -> str:
+    return f"{name}.scale={scale} is not 1 over a whole number; take 1, 0.5, 0.25 or 0.125"
 
 
 def _nearest(size: int, step: int) -> str:

@@ -51,6 +51,14 @@ def test_image_tokens_lie_on_the_grid_row_by_row():
     )
 
 
+def test_a_smaller_view_of_the_image_has_fewer_tokens():
+    config = tiny_config()
+    config.transformer.scale = 0.5
+    attention = attend(config, random_variables(config), IMAGES)
+    assert attention.to_image.shape[-2:] == (grid_side(config) // 2, grid_side(config) // 2)
+    np.testing.assert_allclose(attention.to_motion.sum(-1) + attention.to_image.sum((-1, -2)), 1, atol=1e-5)
+
+
 def test_without_learned_motion_tokens_the_first_patches_stand_in_both():
     config = tiny_config()
     config.transformer.update(backbone="stem", position="none", patch_size=1)

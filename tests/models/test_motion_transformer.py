@@ -7,6 +7,7 @@ from parity import rule_variables
 from motion_transformer_jax.configs import ted384, vox256
 from motion_transformer_jax.models.animation_model import create_animation_model
 from motion_transformer_jax.models.token_transformer import image_patches, sine_position_table
+from motion_transformer_jax.ops.resize import antialias_downsample
 
 # The official experiments in scope, as changes to the VoxCeleb configuration's `transformer` and `model` groups.
 VARIANTS = {
@@ -125,6 +126,17 @@ def test_attention_weights_can_be_captured():
     tokens = 2 * config.model.num_keypoints + (32 // 4 // config.transformer.patch_size) ** 2
     assert weights.shape == (2, config.transformer.heads, tokens, tokens)
     np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-6)
+
+
+def test_scale_shrinks_what_the_estimator_sees():
+    config = vox256.get_config("debug")
+    image = jax.random.uniform(jax.random.key(1), (2, 64, 64, 3))
+    small = antialias_downsample(image, 0.5, rounding="floor")
+    model = create_animation_model(config)
+    variables = model.init(jax.random.key(0), small, method="estimate")
+    config.transformer.scale = 0.5
+    shrunk = create_animation_model(config).apply(variables, image, method="estimate")
+    jax.tree.map(np.testing.assert_array_equal, shrunk, model.apply(variables, small, method="estimate"))
 
 
 def test_bfloat16_stays_close_to_float32():

@@ -173,15 +173,17 @@ def test_entries_that_official_loaders_read(tmp_path, name, others, empty):
 
 def test_models_that_the_official_code_lacks_are_named(tmp_path, caplog):
     config = demo.get_config("debug")  # samples with aligned corners
-    config.transformer.stacks = 2
+    config.transformer.update(stacks=2, scale=0.5)
     config.optimizer.ema_decay = 0.0
     save_variables(tmp_path / "run", config, random_variables(config))
     with caplog.at_level(logging.WARNING):
         to_torch(tmp_path / "run", tmp_path / "x.pth")
     (message,) = [record.getMessage() for record in caplog.records]
-    assert "the official code has no model.align_corners=True, stem with transformer.stacks=2, transf" in message
+    found = "model.align_corners=True, transformer.scale=0.5, stem with transformer.stacks=2, transformer"
+    assert f"the official code has no {found}" in message
     caplog.clear()
-    assert from_torch(tmp_path / "x.pth", tmp_path / "back", as_recognised).config.model.align_corners is True
+    back = from_torch(tmp_path / "x.pth", tmp_path / "back", as_recognised).config
+    assert (back.model, back.transformer.scale) == (config.model, 0.5)
     save_variables(tmp_path / "plain", make_config("mtia"), random_variables(make_config("mtia")))
     to_torch(tmp_path / "plain", tmp_path / "plain.pth")
     assert not caplog.records

@@ -16,6 +16,11 @@ def test_a_good_config_passes():
     [
         ({"model.image_size": 36}, "model.image_size=36 is not a multiple of 8 .* take 32 or 40"),
         ({"transformer.backbone": "hrnet_w32", "model.image_size": 48}, "multiple of 32 .* take 32 or 64"),
+        ({"transformer.scale": 0.3}, "transformer.scale=0.3 is not 1 over a whole number"),
+        (
+            {"transformer.scale": 0.25, "model.image_size": 48},
+            "of 32 .*side, over transformer.scale=0.25.* 64",
+        ),
         ({"generator.num_down_blocks": 6}, r"multiple of 64 \(2\*\*generator.num_down_blocks=6\); take 64"),
         ({"dense_motion.num_blocks": 5}, r"dense_motion.scale=0.5 is 16; expected a multiple of 32"),
         ({"dense_motion.scale": 0.3}, "times dense_motion.scale=0.3 is 9.6"),
