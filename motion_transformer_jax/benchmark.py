@@ -17,7 +17,9 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax import configs
 from motion_transformer_jax.cli import CONFIG_IS_RUN, Parser, parse_config, run_command
+from motion_transformer_jax.data.limits import applied
 from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.limit_options import add_limits, take_limits
 
 _ANY_FIELD = "Any field of the config is set by --config.FIELD=VALUE, such as "
 
@@ -160,6 +162,7 @@ def _data(argv: list[str]) -> None:
     add("--workers", default="0,1,2", metavar="N,...", help="numbers of worker processes (default %(default)s)")
     add("--config", metavar="FILE[:VARIANT,...]", help="whose augmentation (default: vox256)" + CONFIG_IS_RUN)
     add("--json", action="store_true", help="print JSON instead of a table")
+    add_limits(parser)
     parser.epilog = _ANY_FIELD + "--config.augmentation.hue=0."
     arguments, overrides = parser.parse_known_args(argv)
     _check_positive(parser, arguments, "size", "batch", "batches")
@@ -172,14 +175,15 @@ def _data(argv: list[str]) -> None:
     from motion_transformer_jax.benchmarks.tables import loader_table
     from motion_transformer_jax.data.augment import Augmentation
 
-    speeds = measure_loaders(
-        Augmentation(**config.augmentation),
-        source=arguments.source and Path(arguments.source),
-        size=arguments.size,
-        batch_size=arguments.batch,
-        num_batches=arguments.batches,
-        workers=[int(count) for count in workers],
-    )
+    with applied(take_limits(arguments)):
+        speeds = measure_loaders(
+            Augmentation(**config.augmentation),
+            source=arguments.source and Path(arguments.source),
+            size=arguments.size,
+            batch_size=arguments.batch,
+            num_batches=arguments.batches,
+            workers=[int(count) for count in workers],
+        )
     if arguments.json:
         print(json.dumps([dataclasses.asdict(speed) for speed in speeds], indent=2))
     else:

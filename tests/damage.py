@@ -3,11 +3,16 @@
 import json
 import resource
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from motion_transformer_jax.errors import UserError
 
+LONG = (pytest.mark.faults, pytest.mark.timeout(1800))
+# A short form of each campaign runs with the other tests, always the same; `make faults` runs the long one, each time
+# with other damage.
+LENGTHS = pytest.mark.parametrize("examples", [pytest.param(25, id="short"), pytest.param(1000, id="long", marks=LONG)])
 MOST_MEMORY = 512 * 1024  # KiB that a campaign may add to the process's peak
 
 
@@ -47,6 +52,11 @@ ODD_VALUES = st.one_of(
     st.lists(st.integers(), max_size=3),
     st.dictionaries(st.text(max_size=3), st.integers() | st.lists(st.text(max_size=2), max_size=2), max_size=3),
 )
+
+
+def encoded(text: str) -> bytes:
+    """UTF-8, of half characters too, which JSON can hold."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 @st.composite

@@ -68,9 +68,9 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
       KeyboardInterrupt, RunStopped: after Ctrl-C or SIGTERM, when everything is saved.
     """
     validate_config(config, device_count=jax.device_count(), is_new=not has_checkpoint(workdir))
-    workdir = _make_workdir(workdir)
     mesh = create_mesh()
     data = _open_data(config, mesh)
+    workdir = _make_workdir(workdir)
     durations = create_durations(config, pairs_per_epoch=data.pairs_per_epoch)
     total_steps, train = durations.total_steps, config.train
     optimizer = create_configured_optimizer(config, milestone_steps=durations.milestone_steps)

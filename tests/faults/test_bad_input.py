@@ -71,6 +71,11 @@ ROWS = [
     ("train", "--workdir loop/run", "cannot write into loop/run"),
     ("train", f"--config {FOLDER}", "data.folder is empty; pass --config.data.folder=DIR"),
     ("train", f"--config {FOLDER} --config.data.folder=none", "no folder data.folder=none"),
+    (
+        "train",
+        f"--config {FOLDER} --config.data.folder=empty --config.perceptual.weights=random",
+        "empty has no train/",
+    ),
     ("train", f"--config {DEMO}:mraa_avd", "pass --config.train.init_from=RUN"),
     ("train", "--config.train.init_from=none", "no folder train.init_from=none"),
     ("train", "--config.train.backbone_path=none.pth", "no file train.backbone_path=none.pth"),
@@ -348,6 +353,7 @@ ROWS = [
     ("benchmark", "data --batch 0", "--batch is 0; expected 1 or more"),
     ("benchmark", "data --workers one", "--workers is 'one'; expected numbers such as 0,1,2"),
     ("benchmark", "data --source none", "none is not a folder"),
+    ("benchmark", "data --source corpus --max-bytes 10", "over the limit of 10"),
     ("benchmark", "data --config.augmentation.hues=1", "unknown config field"),
     # demo
     ("demo", "--variant huge", "unknown variant 'huge'"),
