@@ -1,5 +1,6 @@
 """Files and folders that appear whole or not at all."""
 
+import errno
 import os
 import secrets
 import shutil
@@ -27,7 +28,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         with system_errors(path):
             temporary.touch(exist_ok=False)
-        yield temporary
+        with _full_disk(path):
+            yield temporary
         with system_errors(path):
             os.replace(temporary, path)
     finally:
@@ -51,7 +53,8 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     try:
         with system_errors(path):
             temporary.mkdir()
-        yield temporary
+        with _full_disk(path):
+            yield temporary
         with system_errors(path):
             if path.exists():
                 os.rename(path, old)
@@ -101,3 +104,14 @@ def system_errors(path: Path) -> Iterator[None]:
         raise UserError(
             f"cannot write {path} ({error.strerror or error}); check the folder's permissions and space"
         ) from error
+
+
+@contextmanager
+def _full_disk(path: Path) -> Iterator[None]:
+    """Turns a lack of space inside the body, which may read other files too, into a UserError that names the path."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UserError(f"cannot write {path} ({error.strerror}); make room") from error

@@ -36,6 +36,8 @@ def main(argv: list[str]) -> None:
     parser.epilog = "Any field of the config is set by --config.FIELD=VALUE, such as --config.train.batch_size=32."
     arguments, overrides = parser.parse_known_args(argv)
     if arguments.replay:
+        if overrides:
+            parser.error(f"--replay takes the dump's own config; leave out {' '.join(overrides)}")
         _replay(arguments.replay)
         return
     for option in ("config", "workdir"):

@@ -40,6 +40,7 @@ def write_all(root: Path) -> Path:
     (root / "loop").symlink_to("loop")
     _write_media(root)
     _write_runs(root)
+    _write_workdirs(root)
     _write_datasets(root)
     _write_weights(root)
     _write_reports(root)
@@ -96,6 +97,18 @@ def _write_runs(root: Path) -> None:
     config = tiny_config()
     config.model.image_size = 64
     save_variables(root / "large", config, tiny_variables())
+
+
+def _write_workdirs(root: Path) -> None:
+    (root / "odd-metrics" / "metrics.jsonl").mkdir(parents=True)
+    (root / "odd-checkpoints").mkdir()
+    (root / "odd-checkpoints" / "checkpoints").touch()
+    config = tiny_config()
+    frames = np.zeros((2, config.model.image_size, config.model.image_size, 3), np.uint8)
+    for name, batch in {"dump": {"source": frames, "driving": frames}, "frameless": {"source": frames}}.items():
+        (root / name).mkdir()
+        save_config(root / name, config)
+        np.savez(root / name / "batch.npz", **batch)
 
 
 def _write_datasets(root: Path) -> None:

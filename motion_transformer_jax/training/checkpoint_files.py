@@ -47,6 +47,8 @@ def open_manager(folder: Path, *, keep_last: int = 1, writing: bool) -> ocp.Chec
     handlers = {"state": ocp.PyTreeCheckpointHandler(), "progress": ocp.JsonCheckpointHandler()}
     try:
         return ocp.CheckpointManager(folder, options=options, item_handlers=handlers)
+    except jax.errors.JaxRuntimeError:  # of another process that is gone, not of the files
+        raise
     except OSError as error:
         raise UserError(f"cannot use {folder} ({reason_of(error)}); check its permissions and space") from error
     except Exception as error:  # Orbax raises what it likes
@@ -72,6 +74,8 @@ def saved_tree(manager, step: int, folder: Path) -> dict:
     """
     try:
         return manager.item_metadata(step).state.tree
+    except jax.errors.JaxRuntimeError:
+        raise
     except Exception as error:  # Orbax raises what it likes
         raise UnreadableCheckpoint(_unreadable(folder, reason_of(error))) from error
 
@@ -89,6 +93,8 @@ def restore_step(manager, step: int, folder: Path, *, state):
         restored = manager.restore(step, args=ocp.args.Composite(state=state, progress=ocp.args.JsonRestore()))
         checksums = restored.progress.get("checksums")  # earlier versions saved none
         damaged = [] if checksums is None else damaged_arrays(restored.state, checksums)
+    except jax.errors.JaxRuntimeError:
+        raise
     except Exception as error:
         raise UnreadableCheckpoint(_unreadable(folder, reason_of(error))) from error
     if damaged:
@@ -97,7 +103,7 @@ def restore_step(manager, step: int, folder: Path, *, state):
 
 
 def _unreadable(folder: Path, reason: str) -> str:
-    return f"checkpoint {folder} cannot be read ({reason}); remove that folder to use an older one"
+    return f"checkpoint {folder} cannot be read ({reason}); restore that folder, or remove it to use an older one"
 
 
 def reason_of(error: Exception) -> str:

@@ -1,10 +1,12 @@
 """The checkpoints of a running training: written while it goes on, read to resume it."""
 
 import contextlib
+import errno
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,16 @@ from motion_transformer_jax.training.checkpoint_files import (
     saved_tree,
 )
 from motion_transformer_jax.training.checksums import tree_checksums
+from motion_transformer_jax.training.processes import agreed, true_for_all
 from motion_transformer_jax.training.tree_check import check_tree
 
 logger = logging.getLogger(__name__)
+
+
+# Until a folder that one host has made is seen by all others; NFS looks again after a minute at most.
+_SIGHT_SECONDS = 90
+# What keeps the system from writing, and only the user can mend.
+_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class CheckpointStore:
@@ -113,20 +122,28 @@ class CheckpointStore:
         """
         self._manager.wait_until_finished()
         refused: dict[int, UserError] = {}
-        for step in sorted(self._manager.all_steps(), reverse=True):
+        while (step := self._newest_but(refused)) is not None:
+            restored, error = None, None
             try:
-                restored, progress = self._restore(step, state)
-            except UserError as error:
-                refused[step] = error
-                continue
-            self._set_aside(refused)
-            return step, restored, progress
+                restored = self._restore(step, state)
+            except UserError as found:
+                error = found
+            if true_for_all(error is None):
+                self._set_aside(refused)
+                return step, *restored
+            refused[step] = error or UserError(f"checkpoint {self._folder / str(step)} cannot be read by all processes")
         if refused:
             raise refused[max(refused)]
         return None
 
+    def _newest_but(self, refused: Collection[int]) -> int | None:
+        """The newest step that is not among these: for all processes, whatever each sees of a network's disk."""
+        newest = agreed(max((step for step in self._manager.all_steps() if step not in refused), default=-1))
+        return None if newest < 0 else newest
+
     def _restore(self, step: int, state: Any) -> tuple[Any, dict]:
         folder = self._folder / str(step)
+        _wait_for(folder)
         check_tree(folder, saved_tree(self._manager, step, folder), state)
         restored = restore_step(
             self._manager,
@@ -171,7 +188,20 @@ class CheckpointStore:
         try:
             yield
         except Exception as error:  # Orbax raises what it likes
+            if not any(os.strerror(number) in str(error) for number in _REFUSALS):
+                raise  # another process is gone, or the network: starting again may do
             raise UserError(
                 f"cannot save a checkpoint in {self._folder} ({reason_of(error)}); make room or mend permissions, and "
                 "start the same command again: older checkpoints are whole"
             ) from error
+
+
+def _wait_for(folder: Path) -> None:
+    deadline = time.monotonic() + _SIGHT_SECONDS
+    while not folder.is_dir():
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"process 0 sees {folder}, process {jax.process_index()} does not; expected one folder that all share"
+            )
+        time.sleep(1)
+        list(folder.parent.iterdir())  # has the network's disk asked

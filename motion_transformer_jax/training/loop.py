@@ -6,6 +6,7 @@ WORKDIR/config.json, parameters.txt, metrics.jsonl, samples/STEP.png, checkpoint
 import contextlib
 import dataclasses
 import functools
+import json
 import logging
 import os
 import zlib
@@ -38,6 +39,7 @@ from motion_transformer_jax.training.nonfinite import BadStep, NonFiniteGuard, d
 from motion_transformer_jax.training.observation import Observation
 from motion_transformer_jax.training.optimizer import create_configured_optimizer
 from motion_transformer_jax.training.parallel import abstract, create_mesh, replicate, shard_batch
+from motion_transformer_jax.training.processes import check_agreement
 from motion_transformer_jax.training.progress import Progress, StopSignals, say
 from motion_transformer_jax.training.run_status import write_status
 from motion_transformer_jax.training.samples import Validation
@@ -45,6 +47,7 @@ from motion_transformer_jax.training.saved_config import check_resumable, config
 from motion_transformer_jax.training.state import TrainState, create_train_state
 from motion_transformer_jax.training.step import create_train_step, used_tap_weights
 from motion_transformer_jax.training.watchdog import Watchdog
+from motion_transformer_jax.training.workdir import make_workdir
 
 logger = logging.getLogger(__name__)
 
@@ -70,14 +73,15 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
     validate_config(config, device_count=jax.device_count(), is_new=not has_checkpoint(workdir))
     mesh = create_mesh()
     data = _open_data(config, mesh)
-    workdir = _make_workdir(workdir)
+    check_agreement({"configs": json.dumps(config.to_dict(), sort_keys=True), "training videos": str(data.fingerprint)})
+    workdir = make_workdir(workdir)
     durations = create_durations(config, pairs_per_epoch=data.pairs_per_epoch)
     total_steps, train = durations.total_steps, config.train
     optimizer = create_configured_optimizer(config, milestone_steps=durations.milestone_steps)
     train_step = create_step(config, optimizer, mesh)
     validation = Validation(config, mesh, data.validation)
 
-    with CheckpointStore(workdir, keep_last=train.keep_last) as store:
+    with Watchdog(train.stall_minutes) as watchdog, CheckpointStore(workdir, keep_last=train.keep_last) as store:
         step, state, window = _resume_or_start(config, workdir, store, optimizer, mesh, data)
         _announce(config, workdir, state, mesh, step, durations)
         report = functools.partial(write_status, workdir, total_steps=total_steps)
@@ -87,7 +91,6 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
             MetricWriter(workdir, step=step) as writer,
             Progress(step=step, total_steps=total_steps, batch_size=train.batch_size) as progress,
             StopSignals() as stop,
-            Watchdog(train.stall_minutes) as watchdog,
             contextlib.closing(data.pairs),
         ):
             observation = Observation(
@@ -124,11 +127,14 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
 
 def _diverged(workdir: Path, config: ConfigDict, state: TrainState, bad: BadStep) -> UserError:
     """Dumps the step; returns what to tell."""
-    folder = dump_step(workdir, config, state, bad)
+    try:
+        dump = f"motrans train --replay {dump_step(workdir, config, state, bad)} takes that step again"
+    except UserError as error:
+        dump = f"the step is not kept: {error}"
     return UserError(
         f"{config.train.max_skipped_steps} steps in a row were not finite and skipped, up to step {bad.step}: "
         f"{bad.diagnosis()}; lower optimizer.learning_rate_* or use dtype float32 and go on from an earlier checkpoint "
-        f"(motrans train --replay {folder} takes that step again)"
+        f"({dump})"
     )
 
 
@@ -213,23 +219,6 @@ def _open_data(config: ConfigDict, mesh: Mesh) -> _Data:
 def _fingerprint(videos: VideoSource) -> int:
     listing = [(name, videos.num_frames(index)) for index, name in enumerate(videos.names)]
     return zlib.crc32(repr(listing).encode())
-
-
-def _make_workdir(workdir: str | os.PathLike) -> Path:
-    """The run's folder, made and tried out, so that a run does not fail at its first checkpoint."""
-    if "://" in str(workdir):
-        raise UserError(f"--workdir {workdir} is an address; expected a folder, as of a mounted bucket")
-    workdir = Path(workdir)
-    probe = workdir / f".write-test-{os.getpid()}"
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(
-            f"cannot write into {workdir} ({error.strerror}); choose a folder that can be written"
-        ) from error
-    return workdir
 
 
 def _resume_or_start(

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from clu.metrics import Average
 
-from motion_transformer_jax.atomic import atomic_path
+from motion_transformer_jax.atomic import atomic_path, system_errors
 from motion_transformer_jax.training.finite import SKIPPED
 
 METRICS_FILE = "metrics.jsonl"
@@ -83,7 +83,9 @@ class MetricWriter:
             return
         path = Path(workdir) / METRICS_FILE
         _drop_lines_after(path, step)
-        self._file = path.open("a")
+        self._path = path
+        with system_errors(path):
+            self._file = path.open("a")
         if importlib.util.find_spec("tensorflow") is not None:
             import tensorflow as tf
             from clu import metric_writers  # imports TensorFlow
@@ -100,8 +102,9 @@ class MetricWriter:
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Write scalars after a finished step."""
         if self._file is not None:
-            self._file.write(json.dumps({"step": step, **metrics}) + "\n")
-            self._file.flush()
+            with system_errors(self._path):
+                self._file.write(json.dumps({"step": step, **metrics}) + "\n")
+                self._file.flush()
         if self._tensorboard is not None:
             self._tensorboard.write_scalars(step, metrics)
             self._tensorboard.flush()
@@ -122,7 +125,7 @@ def _drop_lines_after(path: Path, step: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(errors="replace").splitlines():
         try:
             if json.loads(line)["step"] <= step:
                 kept.append(line + "\n")
