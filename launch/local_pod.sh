@@ -22,8 +22,9 @@ trap 'stopping=1; signal_all TERM' TERM INT
 for ((i = 0; i < processes; i++)); do
     command=("${PYTHON:-python}" -m motion_transformer_jax.train "$@"
         --coordinator "127.0.0.1:$port" --num-processes "$processes" --process-id "$i")
-    if [[ ${DRY_RUN:-} ]]; then
-        echo "XLA_FLAGS=--xla_force_host_platform_device_count=$devices ${command[*]}"
+    if [[ ${DRY_RUN:-0} != 0 ]]; then
+        printf '%q ' JAX_PLATFORMS=cpu "XLA_FLAGS=$XLA_FLAGS" "${command[@]}"
+        echo
     else
         "${command[@]}" &
         started+=($!)

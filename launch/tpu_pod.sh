@@ -50,7 +50,7 @@ slice_state() {
     local field=state
     [[ $kind == tpu-vm ]] || field=state.state
     if [[ ${DRY_RUN:-} ]]; then
-        gcloud_tpus "$kind" describe "$NAME" --format "value($field)" >&2
+        gcloud_tpus "$kind" describe "$NAME" --format "value($field)" >&3
         echo ABSENT
     elif gcloud_tpus "$kind" describe "$NAME" --format "value($field)" 2>"$scratch/stderr"; then
         return
@@ -79,7 +79,7 @@ delete_slice() {
 
 # Leaves a slice that is ready.
 ensure_slice() {
-    local state
+    local state failures=0
     while true; do
         state=$(slice_state) || return 1
         case $state in
@@ -89,6 +89,10 @@ ensure_slice() {
             ;;
         ABSENT) create_slice || return 1 ;;
         PREEMPTED | TERMINATED | SUSPENDED | FAILED)
+            if [[ $state == FAILED ]] && ((++failures == 3)); then # no luck but a quota, say, or a type that is not here
+                gcloud_tpus "$kind" describe "$NAME" >&2
+                fail "$NAME FAILED $failures times in a row, see above; delete it, mend that, and start again"
+            fi
             say "$NAME is $state: replacing it"
             delete_slice || return 1
             continue
@@ -103,7 +107,7 @@ ensure_slice() {
 
 install() {
     local archive=$scratch/motion_transformer_jax.tar.gz
-    git archive --output "$archive" HEAD
+    call git archive --output "$archive" HEAD
     gcloud_tpus tpu-vm scp "$archive" "$NAME:motion_transformer_jax.tar.gz" --worker all || return 1
     # The image's Python may be too old; uv brings one.
     on_hosts all "{ ${SETUP:-true}; } && mkdir -p motion_transformer_jax && cd motion_transformer_jax \
@@ -121,21 +125,22 @@ train() {
     local options
     printf -v options '%q ' "$@"
     # The outer shell stays to keep the exit status.
-    on_hosts all "$STOP; cd motion_transformer_jax && \
+    on_hosts all "$STOP; cd motion_transformer_jax && date >> ~/train.log && \
 { nohup bash -c '\"\$@\" & echo \$! > ~/train.pid; wait \$!; echo \$? > ~/train.exit' train \
-.venv/bin/python -m motion_transformer_jax.train --distributed $options > ~/train.log 2>&1 < /dev/null & }"
+.venv/bin/python -m motion_transformer_jax.train --distributed $options >> ~/train.log 2>&1 < /dev/null & }"
 }
 
 # Prints how the training on host 0 is (running, its exit status, or gone), its last line, and its status.json.
 look() {
     on_hosts 0 "cd motion_transformer_jax; $RUNNING && echo 'process running' \
 || echo \"process \$(cat ~/train.exit 2> /dev/null || echo gone)\"; echo \"log \$(tail -n 1 ~/train.log)\"; \
-echo \"status \$(tr -d '\\n' < $(printf %q "$workdir/status.json"))\"" 2>/dev/null
+echo \"status \$(tr -d '\\n' < $(printf %q "$workdir/status.json"))\"" 2>"$scratch/ssh"
 }
 
 # Waits for the end of the training; sets `outcome`: finished, stopped, lost (the slice), failed, or hopeless.
 follow() {
-    local seen process log status state shown=
+    local seen process log status state shown missed=0
+    shown=
     while true; do
         sleep "$poll"
         seen=$(look) || seen=
@@ -144,8 +149,11 @@ follow() {
         [[ ! $log || $log == "$shown" ]] || say "$log"
         shown=$log outcome=
         case $process:$status in
-        running:*) ;;
-        :*) say "no answer from host 0" ;;
+        running:*) missed=0 ;;
+        :*)
+            say "no answer from host 0: $(tail -n 1 "$scratch/ssh")"
+            ((++missed < 10)) || outcome=failed
+            ;;
         0:finished | 0:stopped) outcome=$status ;;
         2:* | *:diverged) outcome=hopeless ;; # a mistake in the options, or NaN: not better next time
         *) outcome=failed ;;
@@ -193,7 +201,15 @@ run() {
 action=${1:-}
 shift || true
 poll=${POLL:-60} kind=tpu-vm workdir=
+for flag in SPOT QUEUED DRY_RUN; do
+    case ${!flag:-0} in
+    0) unset "$flag" ;;
+    1) ;;
+    *) fail "$flag is '${!flag}'; expected 1 or 0" ;;
+    esac
+done
 [[ ! ${QUEUED:-} ]] || kind=queued-resources
+[[ ! ${DRY_RUN:-} ]] || exec 3>&1 # for what is printed inside of $(...)
 case $action in
 create | run) [[ ${TYPE:-} ]] || fail "TYPE is not set; expected an accelerator type such as v4-32" ;;
 esac

@@ -1,4 +1,4 @@
-"""Damaged files and JSON for the fuzzing of readers, and the campaign that counts what readers make of them."""
+"""Damaged files and JSON, and the campaign that counts what readers make of them."""
 
 import json
 import resource
@@ -111,3 +111,25 @@ def campaign(strategy, check, examples: int) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_MEMORY
     assert seen["fine"] + seen["refused"] >= examples // 2
     print(f"{seen['fine']} fine, {seen['refused']} refused")
+
+
+def emptied(path, rng):
+    path.write_bytes(b"")
+
+
+def truncated(path, rng):
+    content = path.read_bytes()
+    path.write_bytes(content[: rng.randrange(len(content))])
+
+
+def bit_flipped(path, rng):
+    content = bytearray(path.read_bytes())
+    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    path.write_bytes(content)
+
+
+def removed(path, rng):
+    path.unlink()
+
+
+FILE_DAMAGES = [emptied, truncated, bit_flipped, removed]

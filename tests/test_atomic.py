@@ -1,8 +1,9 @@
+import errno
 import os
 
 import pytest
 
-from motion_transformer_jax.atomic import atomic_folder
+from motion_transformer_jax.atomic import atomic_folder, atomic_path
 from motion_transformer_jax.errors import UserError
 
 
@@ -59,3 +60,16 @@ def test_places_where_no_folder_can_be(tmp_path):
     with pytest.raises(UserError, match="file: it is a file"), atomic_folder(tmp_path / "file"):
         pass
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("lend", [atomic_path, atomic_folder])
+def test_a_full_disk_is_told_in_one_line_and_other_errors_pass(tmp_path, lend):
+    def fail(number):
+        with lend(tmp_path / "x"):
+            raise OSError(number, os.strerror(number))
+
+    with pytest.raises(UserError, match=r"cannot write .*/x \(No space left on device\); make room"):
+        fail(errno.ENOSPC)
+    with pytest.raises(OSError, match="Input/output"):
+        fail(errno.EIO)
+    assert not list(tmp_path.iterdir())

@@ -4,6 +4,7 @@ WORKDIR/metrics.jsonl       always: {"step": 100, "train/loss/perceptual": 41.2,
 WORKDIR/tensorboard/        when TensorFlow is installed (extra `tensorboard`)
 """
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -116,9 +117,11 @@ class MetricWriter:
 
     def close(self) -> None:
         """Close the files."""
-        for writer in (self._file, self._tensorboard):
-            if writer is not None:
-                writer.close()
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # of a line that could not be written, which has been told
+                self._file.close()
+        if self._tensorboard is not None:
+            self._tensorboard.close()
 
 
 def _drop_lines_after(path: Path, step: int) -> None:

@@ -34,8 +34,8 @@ def environment(program, devices):
     return os.environ | {"XLA_FLAGS": f"{flags} {simulated}", "JAX_ENABLE_X64": "1"}
 
 
-def start(workdir, processes, devices, num_steps, *, program=IN_FLOAT64, **fields):
-    """The processes of a run, started."""
+def options(workdir, num_steps, **fields):
+    """What `motrans train` is told."""
     fields = {
         "data.puppet_frames": 4,
         "train.batch_size": 8,
@@ -45,8 +45,13 @@ def start(workdir, processes, devices, num_steps, *, program=IN_FLOAT64, **field
         "train.picture_every_steps": 1000,
         "train.checkpoint_every_steps": 1000,
     } | fields
-    command = [sys.executable, *program, "--config", f"{configs.__path__[0]}/demo.py:fomm,debug"]
-    command += ["--workdir", str(workdir), *(f"--config.{name}={value}" for name, value in fields.items())]
+    config = ["--config", f"{configs.__path__[0]}/demo.py:fomm,debug", "--workdir", str(workdir)]
+    return [*config, *(f"--config.{name}={value}" for name, value in fields.items())]
+
+
+def start(workdir, processes, devices, num_steps, *, program=IN_FLOAT64, **fields):
+    """The processes of a run, started."""
+    command = [sys.executable, *program, *options(workdir, num_steps, **fields)]
     shared = ["--coordinator", f"127.0.0.1:{free_port()}", "--num-processes", str(processes), "--process-id"]
     joined = [[*shared, str(i)] for i in range(processes)] if processes > 1 else [[]]
     return [

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from damage import FILE_DAMAGES, bit_flipped, emptied, removed, truncated
 
 from motion_transformer_jax.training.checkpoint_store import CheckpointStore
 
@@ -24,28 +25,8 @@ def make_state(step):
     return State(jnp.int32(step), {"conv": {"kernel": kernel, "bias": jnp.full(7, step, jnp.bfloat16)}})
 
 
-def emptied(path, rng):
-    path.write_bytes(b"")
-
-
-def truncated(path, rng):
-    content = path.read_bytes()
-    path.write_bytes(content[: rng.randrange(len(content))])
-
-
-def bit_flipped(path, rng):
-    content = bytearray(path.read_bytes())
-    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
-    path.write_bytes(content)
-
-
-def removed(path, rng):
-    path.unlink()
-
-
 # Orbax leaves coroutines behind when an array cannot be read; they are collected before the test ends.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-DAMAGES = [emptied, truncated, bit_flipped, removed]
 
 
 @pytest.fixture(scope="module")
@@ -95,5 +76,5 @@ def test_bits_flipped_anywhere(two_steps, tmp_path):
     rng, steps = random.Random(1), []
     for _ in range(400):
         index = rng.randrange(len(files(two_steps)))
-        steps.append(resume_from_damaged(two_steps, tmp_path / "run", rng.choice(DAMAGES), index, rng))
+        steps.append(resume_from_damaged(two_steps, tmp_path / "run", rng.choice(FILE_DAMAGES), index, rng))
     print(f"400 damages: {steps.count(1)} times the step before was used, {steps.count(2)} times the newest, unharmed")

@@ -8,6 +8,7 @@ import time
 
 import pods
 import pytest
+from damage import FILE_DAMAGES
 
 STEPS, SAVED_EVERY = 200, 2
 FIELDS = {"train.checkpoint_every_steps": SAVED_EVERY, "train.keep_last": 2}
@@ -75,6 +76,35 @@ def test_interrupted_again_and_again(whole, tmp_path, name, times):
     print(f"{name}: {times} times, steps lost {lost}, losses those of the whole run")
 
 
+@pytest.mark.faults
+@pytest.mark.timeout(1800)
+def test_killed_while_it_starts(whole, tmp_path):
+    """Before, in and after reading a checkpoint, compiling, and its first steps and save."""
+    rng, workdir = random.Random(1), tmp_path / "run"
+    for _ in range(12):
+        process = start(workdir)
+        time.sleep(rng.uniform(0, 15))
+        process.kill()
+        process.communicate()
+    [[status], said] = pods.finish([start(workdir, num_steps=60)])
+    assert status == 0, said
+    assert_same_losses(workdir, whole)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("damage", FILE_DAMAGES)
+def test_a_damaged_newest_checkpoint(whole, tmp_path, damage):
+    workdir = tmp_path / "run"
+    [[status], said] = pods.finish([start(workdir, num_steps=6)])
+    assert status == 0, said
+    files = [path for path in (workdir / "checkpoints" / "6" / "state").rglob("*") if path.is_file()]
+    damage(max(files, key=lambda path: path.stat().st_size), random.Random(2))
+    [[status], [said]] = pods.finish([start(workdir, num_steps=10)])
+    assert status == 0 and first_step(said) == 5 and "6.corrupt from now on" in said, said[-3000:]
+    assert_same_losses(workdir, whole)
+    assert max(pods.losses(workdir)) == 10
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A folder on a disk of a few MB of its own; needs the right to mount one."""
@@ -87,13 +117,13 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.faults
-def test_a_full_disk_ends_in_one_line_and_the_old_checkpoints_stay_valid(small_disk, tmp_path):
+@pytest.mark.parametrize("left", [200_000, 0])
+def test_a_full_disk_ends_in_one_line_and_the_old_checkpoints_stay_valid(small_disk, tmp_path, left):
     workdir = small_disk / "run"
     [[status], said] = pods.finish([start(workdir, num_steps=2)])
     assert status == 0, said
     filler = small_disk / "filler"
-    free = shutil.disk_usage(small_disk).free
-    filler.write_bytes(b"x" * max(free - 200_000, 0))
+    filler.write_bytes(bytes(shutil.disk_usage(small_disk).free - left))
     [[status], [said]] = pods.finish([start(workdir, num_steps=8)])
     # Orbax's own threads may print tracebacks beside it.
     assert status == 2 and [line for line in said.splitlines() if line.startswith("error: cannot ")], said[-3000:]

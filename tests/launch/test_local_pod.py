@@ -1,6 +1,7 @@
 """launch/local_pod.sh: on stand-ins for Python, and one real run of two processes."""
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -56,7 +57,9 @@ for _ in {{1..600}}; do sleep 0.1; done; exit 9"""
 def test_a_dry_run_starts_nothing(run):
     pod = run("local_pod.sh", "2", "4", *OPTIONS, DRY_RUN="1", PYTHON="/nowhere")
     assert pod.returncode == 0 and pod.stderr == ""
-    assert [line.split()[-2:] for line in pod.stdout.splitlines()] == [["--process-id", "0"], ["--process-id", "1"]]
+    lines = [shlex.split(line) for line in pod.stdout.splitlines()]
+    assert [line[-2:] for line in lines] == [["--process-id", "0"], ["--process-id", "1"]]
+    assert lines[0][0] == "JAX_PLATFORMS=cpu" and "runs/a b" in lines[0]
 
 
 @pytest.mark.slow

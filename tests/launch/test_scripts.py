@@ -1,7 +1,7 @@
 """What the launch scripts have in common."""
 
-import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,17 +13,15 @@ TPU = {"NAME": "a", "ZONE": "b"}
 
 
 def shellcheck(path):
-    checked = subprocess.run(["shellcheck", path], capture_output=True, text=True)
+    checked = subprocess.run([Path(sys.executable).with_name("shellcheck"), path], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout
 
 
-@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="no shellcheck")
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_shellcheck(script):
     shellcheck(LAUNCH / script)
 
 
-@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="no shellcheck")
 def test_shellcheck_of_the_jobs_command(tmp_path):
     _, job = yaml.safe_load_all((LAUNCH / "gke_job.yaml").read_text())
     [container] = job["spec"]["template"]["spec"]["containers"]
@@ -46,6 +44,7 @@ def test_shellcheck_of_the_jobs_command(tmp_path):
         ("tpu_pod.sh", ("train", "--config", "a"), TPU, "no --workdir"),
         ("tpu_pod.sh", ("train", "--workdir"), TPU, "no --workdir"),
         ("tpu_pod.sh", ("train", "--workdir=gs://bucket/run"), TPU, "--workdir is gs://bucket/run; expected a folder"),
+        ("tpu_pod.sh", ("create",), TPU | {"TYPE": "v4-8", "SPOT": "yes"}, "SPOT is 'yes'; expected 1 or 0"),
         ("tpu_pod.sh", ("start",), TPU, "the action is 'start'"),
     ],
 )

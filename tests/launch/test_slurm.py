@@ -1,6 +1,7 @@
 """launch/gpu_slurm.sbatch with stand-ins for srun and scontrol."""
 
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -82,10 +83,18 @@ def test_sigterm_waits_for_the_processes(srun, environment, tmp_path):
 
 def test_a_dry_run_starts_nothing(submit, tmp_path):
     done = submit(DRY_RUN="1", PYTHON="python")
-    assert done.stdout == (
-        "srun --kill-on-bad-exit=1 --cpus-per-task=8 python -m motion_transformer_jax.train --distributed "
-        f"--config configs/demo.py --workdir={tmp_path}/a b\n"
-    )
+    assert shlex.split(done.stdout) == [
+        *[
+            "srun",
+            "--kill-on-bad-exit=1",
+            "--cpus-per-task=8",
+            "python",
+            "-m",
+            "motion_transformer_jax.train",
+            "--distributed",
+        ],
+        *("--config", "configs/demo.py", f"--workdir={tmp_path}/a b"),
+    ]
 
 
 def test_what_slurm_is_asked_for():

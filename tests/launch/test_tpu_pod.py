@@ -95,7 +95,7 @@ def trained(tmp_path):
 
 
 def test_create_makes_a_preemptible_slice(cloud, calls):
-    assert cloud("create", SPOT="1", PROJECT="ours").returncode == 0
+    assert cloud("create", SPOT="1", PROJECT="ours", QUEUED="0").returncode == 0
     [call] = calls()
     expected = "create mine --accelerator-type v4-32 --spot --version tpu-ubuntu2204-base --zone here --project ours"
     assert call == ["compute", "tpus", "tpu-vm", *expected.split()]
@@ -204,6 +204,24 @@ def test_run_gives_up(cloud, tmp_path, line, times):
     assert len(trained(tmp_path)) == times
 
 
+def test_run_gives_up_on_a_slice_that_fails_again_and_again(cloud, calls, stand_in, tmp_path):
+    script = GCLOUD.replace("states WAITING_FOR_RESOURCES PROVISIONING ACTIVE", "states FAILED")
+    stand_in(tmp_path / "bin" / "gcloud", script)
+    done = cloud("run", *options(tmp_path), QUEUED="1")
+    assert done.returncode == 2
+    assert "error: mine FAILED 3 times in a row, see above" in done.stderr.splitlines()[-1]
+    assert verbs(calls()).count("queued-resources create") == 3
+
+
+def test_run_says_why_host_0_does_not_answer_and_gives_up(cloud, calls, stand_in, tmp_path):
+    refusal = '[[ "$*" != *"--worker 0"* ]] || { echo "Permission denied (publickey)." >&2; exit 255; }\n'
+    stand_in(tmp_path / "bin" / "gcloud", refusal + GCLOUD)
+    plan(tmp_path, *["sleep 20"] * 5)
+    done = cloud("run", *options(tmp_path))
+    assert done.returncode == 2 and done.stderr.splitlines()[-1].startswith("error: gave up; ")
+    assert done.stderr.count("no answer from host 0: Permission denied (publickey).") == 30
+
+
 def test_run_gives_up_where_nothing_can_be_created(cloud, stand_in, tmp_path):
     (tmp_path / "states").write_text("UNREACHABLE\n")
     done = cloud("run", *options(tmp_path))
@@ -223,6 +241,13 @@ def test_a_training_is_saved_before_the_next_and_by_stop(cloud, tmp_path):
     assert (tmp_path / "host" / "train.log").exists() and not (tmp_path / "host" / "train.pid").exists()
 
 
+def test_the_log_keeps_what_all_starts_printed(cloud, tmp_path):
+    plan(tmp_path, "echo trace; exit 134", FINISHED)
+    assert cloud("run", *options(tmp_path)).returncode == 0
+    log = (tmp_path / "host" / "train.log").read_text()
+    assert log.count("step 3/9: loss 1") == 2 and "trace" in log
+
+
 def test_tail_and_delete(cloud, calls):
     cloud("create")
     assert r"--worker 0 --command tail\ -n\ 100\ -F\ train.log" in cloud("tail", DRY_RUN="1").stdout
@@ -236,7 +261,8 @@ def test_tail_and_delete(cloud, calls):
 def test_a_dry_run_calls_nothing(cloud, calls, tmp_path):
     done = cloud("run", *options(tmp_path), DRY_RUN="1", QUEUED="1")
     assert done.returncode == 0 and calls(describes=True) == []
-    assert [" ".join(line.split()[3:5]) for line in done.stdout.splitlines()] == [
+    assert [" ".join(line.split()[3:5]) for line in done.stdout.splitlines() if line.startswith("gcloud")] == [
+        "queued-resources describe",
         "queued-resources create",
         "tpu-vm scp",
         "tpu-vm ssh",

@@ -1,6 +1,8 @@
 """Checkpoints: round trips, what is kept, and folders that cannot be used."""
 
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -286,6 +288,42 @@ def test_a_damaged_newest_step_is_set_aside_and_the_one_before_is_used(run_folde
     assert sorted(path.name for path in (run_folder / "checkpoints").iterdir()) == ["1", "2", "2.corrupt"]
     with CheckpointStore(run_folder, keep_last=3) as store:
         assert_same(store.restore_latest(make_state())[1], make_state(seed=5))
+
+
+def test_a_step_that_another_process_cannot_read_is_left_by_all(run_folder, monkeypatch):
+    told = iter([False, True])
+    monkeypatch.setattr(checkpoint_store, "true_for_all", lambda holds: next(told) and holds)
+    with CheckpointStore(run_folder, keep_last=2) as store:
+        step, state, _ = store.restore_latest(make_state(seed=0))
+    assert step == 1 and int(state.step) == 1
+    assert sorted(path.name for path in (run_folder / "checkpoints").iterdir()) == ["1", "2.corrupt"]
+
+
+def test_a_step_that_only_the_first_process_sees(run_folder, monkeypatch):
+    monkeypatch.setattr(checkpoint_store, "agreed", lambda own: 3)
+    monkeypatch.setattr(checkpoint_store, "_SIGHT_SECONDS", 0)
+    message = r"sees .*/3, process 0 does not; expected one folder that all share"
+    with CheckpointStore(run_folder, keep_last=2) as store, pytest.raises(UserError, match=message):
+        store._restore(3, make_state(seed=0))
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (ValueError("Error writing x: [OS error 28: No space left on device]"), UserError),
+        (OSError(errno.EROFS, os.strerror(errno.EROFS)), UserError),
+        (jax.errors.JaxRuntimeError("UNKNOWN: Gloo AllGather failed: Connection closed by peer"), RuntimeError),
+    ],
+)
+def test_only_what_the_user_can_mend_is_a_mistake_of_the_user(tmp_path, monkeypatch, error, raised):
+    def save(*arguments, **options):
+        raise error
+
+    with CheckpointStore(tmp_path, keep_last=1) as store:
+        monkeypatch.setattr(store._manager, "save", save)
+        with pytest.raises(raised) as caught:
+            store.save(1, make_state(), {})
+    assert ("make room or mend permissions" in str(caught.value)) == (raised is UserError)
 
 
 def test_nothing_is_set_aside_where_no_step_can_be_read(run_folder):

@@ -350,6 +350,16 @@ def test_too_many_in_a_row_end_the_run_with_a_diagnosis_and_a_dump(tmp_path, mon
     assert int(loop.train_and_evaluate(steps_config(10), tmp_path).step) == 10
 
 
+def test_a_dump_that_fails_hides_no_diagnosis(tmp_path, monkeypatch):
+    def no_space(*_):
+        raise UserError("cannot save a checkpoint")
+
+    poisoned(monkeypatch, range(1, 100))
+    monkeypatch.setattr(loop, "dump_step", no_space)
+    with pytest.raises(UserError, match=r"loss perceptual nan; .* \(the step is not kept: cannot save a checkpoint\)"):
+        loop.train_and_evaluate(steps_config(9, max_skipped_steps=3), tmp_path)
+
+
 def test_status_tells_whether_a_run_is_done(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         Batches(patch, before_step=lambda step: step == 3 and os.kill(os.getpid(), signal.SIGTERM))

@@ -3,11 +3,13 @@
 import json
 import sys
 import types
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.training.finite import SKIPPED
 from motion_transformer_jax.training.metrics import MetricWindow, MetricWriter
 
@@ -61,6 +63,22 @@ def test_writer_goes_on_after_a_step(tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert lines == [{"step": 1, "a": 1 / 3}, {"step": 2, "a": 2 / 3}, {"step": 3, "a": 7.0}]
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path, monkeypatch):
+    message = r"cannot write .*metrics\.jsonl \(No space left on device\)"
+    with MetricWriter(tmp_path, step=0) as writer, Path("/dev/full").open("a") as full:
+        writer._file.close()
+        monkeypatch.setattr(writer, "_file", full)
+        with pytest.raises(UserError, match=message):
+            writer.write(1, {"train/loss/total": 1.0})
+        writer.close()
+
+
+def test_lines_that_are_no_text_are_dropped(tmp_path):
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1}\n\xff\xfe{"step": 2}\n{"step": 3}\n')
+    MetricWriter(tmp_path, step=2).close()
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 1}\n'
 
 
 def test_tensorboard_where_tensorflow_is_installed(tmp_path, monkeypatch):
