@@ -37,7 +37,8 @@ puppets: $(VENV)/installed
 		--config.train.num_steps=1656 --config.train.batch_size=32 --config.optimizer.ema_decay=0.99 \
 		--config.optimizer.learning_rate_motion_estimator=1e-3
 	$(BIN)/motrans train --config configs/puppets64.py --workdir out/puppets64 --config.train.init_from=out/landmarks64
-	$(BIN)/motrans convert compact out/puppets64 --out out/puppets --overwrite
+	$(BIN)/motrans train --config configs/puppets.py --workdir out/puppets128 --config.train.init_from=out/puppets64
+	$(BIN)/motrans convert compact out/puppets128 --out out/puppets --overwrite
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

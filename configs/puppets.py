@@ -1,8 +1,7 @@
-"""A small motion transformer for puppets, 128×128, to be trained from the bundled model (`configs/puppets64.py`):
+"""The bundled model: a small motion transformer for puppets, 128×128. `make puppets` trains it, in three stages:
 
-    motrans train --config configs/puppets.py --workdir runs/puppets128 --config.train.init_from=runs/puppets64
-
-The perceptual loss uses a VGG19 with random weights (fixed seed), so that nothing is downloaded.
+the motion estimator alone by the puppets' joints and then all of it at 64×64 (`configs/puppets64.py`), and all of it at
+128×128 from those weights. The perceptual loss uses a VGG19 with random weights (fixed seed): nothing is downloaded.
 """
 
 from ml_collections import ConfigDict
@@ -40,7 +39,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.augmentation.update({**variants.ORDER_ALONE, "time_flip": False})
     config.animate.mode = "absolute"  # keypoints lie on the same parts of all puppets
     config.train.batch_size = 8
-    config.train.num_steps = 1000
+    config.train.num_steps = 775
     config.train.log_every_steps = 25
     config.train.picture_every_steps = 200
     config.train.validate_every_steps = 200

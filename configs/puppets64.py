@@ -1,7 +1,4 @@
-"""The bundled model: that of `configs/puppets.py` at 64×64, where a step takes a quarter of the time.
-
-`make puppets` trains it: first the motion estimator alone, by the puppets' joints, then all of it.
-"""
+"""The bundled model's earlier stages: that of `configs/puppets.py` at 64×64, where a step takes a sixth of the time."""
 
 from ml_collections import ConfigDict
 
@@ -9,7 +6,7 @@ from motion_transformer_jax.configs import puppets, variants
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    """The settings of the second stage."""
+    """The settings of the second stage; those that the first one has instead stand in the Makefile."""
     config = puppets.get_config()
     config.name = "puppets64"
     config.model.image_size = 64
