@@ -79,7 +79,7 @@ def test_without_gradio(capsys, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     assert run_command(app.main, ["--checkpoint", "none", "--port", port]) == 2
-    assert "pip install 'motion_transformer_jax[app]'" in capsys.readouterr().err
+    assert "pip install '.[app]' in the clone" in capsys.readouterr().err
 
 
 def test_help_is_light():

@@ -109,7 +109,7 @@ def test_without_pytorch_the_extra_is_named(folder, capsys, monkeypatch):
     for argv in ("from-torch fomm.pth.tar --out new", "to-torch run --out x.pth", "inspect fomm.pth.tar"):
         assert run_command(convert.main, argv.split()) == 2
         file = next(name for name in argv.split() if ".pth" in name)
-        needed = f"error: {file} needs PyTorch; install it with: pip install 'motion_transformer_jax[torch]'"
+        needed = f"error: {file} needs PyTorch; pip install '.[torch]' in the clone"
         assert needed in capsys.readouterr().err
     assert not {"new", "x.pth"} & set(os.listdir())
 

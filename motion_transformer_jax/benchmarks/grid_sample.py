@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from motion_transformer_jax.benchmarks.timing import Timing, time_in_turn
-from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.errors import UserError, install_hint
 from motion_transformer_jax.ops.grid_sample import grid_sample
 
 SHAPES = ((64, 256), (256, 64))  # side and channels of the generator's features where they are warped
@@ -105,7 +105,7 @@ def _create_peer(features: np.ndarray, grid: np.ndarray, backward: bool) -> Call
         import torch
     except ImportError as error:
         raise UserError(
-            "PyTorch, which the warp is measured beside, is not installed; pip install 'motion_transformer_jax[torch]'"
+            f"PyTorch, which the warp is measured beside, is not installed; {install_hint('torch')}"
         ) from error
     on_gpu = jax.default_backend() == "gpu" and torch.cuda.is_available()
     device = "cuda" if on_gpu else "cpu"

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from tqdm import tqdm
 
 from motion_transformer_jax.data.shards import Shard, read_contents, write_shard
-from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.errors import UserError, install_hint
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ def write_with_beam(shards: Sequence[Shard], runner: str, options: Sequence[str]
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
     except ImportError as error:
-        raise UserError("Apache Beam is not installed; pip install 'motion_transformer_jax[beam]'") from error
+        raise UserError(f"Apache Beam is not installed; {install_hint('beam')}") from error
     try:
         with beam.Pipeline(runner=runner, options=PipelineOptions(list(options))) as pipeline:
             _ = pipeline | beam.Create(shards) | beam.Reshuffle() | beam.Map(write_shard)

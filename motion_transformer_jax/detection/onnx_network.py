@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.errors import UserError, install_hint
 
 # ImageNet's mean and standard deviation of R, G, B in [0, 1].
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -63,7 +63,7 @@ def _open(path: Path) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise UserError(f"{path} needs ONNX Runtime; pip install 'motion_transformer_jax[eval]'") from error
+        raise UserError(f"{path} needs ONNX Runtime; {install_hint('eval')}") from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     providers = [name for name in onnxruntime.get_available_providers() if name != "AzureExecutionProvider"]

@@ -15,7 +15,7 @@ from motion_transformer_jax.atomic import atomic_path
 from motion_transformer_jax.detection.detectors import Embeddings, Keypoints
 from motion_transformer_jax.detection.frame_pickles import read_data_frame
 from motion_transformer_jax.detection.keypoint_metrics import identity_distances, keypoint_distances
-from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.errors import UserError, install_hint
 from motion_transformer_jax.reporting.results import Figure
 
 _COLUMNS = ("file_name", "frame_number", "value")
@@ -226,7 +226,7 @@ def _write(path: str | Path, rows: list[tuple[str, int, np.ndarray | None]]) -> 
         import pandas
     except ImportError as error:
         raise UserError(
-            "pandas is not installed; pickles of pose-evaluation need it; pip install 'motion_transformer_jax[eval]'"
+            f"pandas is not installed; pickles of pose-evaluation need it; {install_hint('eval')}"
         ) from error
     names, numbers, values = zip(*rows, strict=True) if rows else ((), (), ())
     # Objects, not pandas 3's texts: older ones do not know those, nor would they know a column's name of that type.

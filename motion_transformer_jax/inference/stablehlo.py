@@ -59,7 +59,7 @@ def export_run(
             for name, program in exported.items():
                 (folder / f"{name}{SUFFIX}").write_bytes(program.serialize())
             (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n")
-            (folder / README_FILE).write_text(_readme(manifest))
+            (folder / README_FILE).write_text(readme(manifest))
     return manifest
 
 
@@ -147,7 +147,8 @@ def _describe(array: Any) -> dict[str, Any]:
     return {"shape": [n if isinstance(n, int) else str(n) for n in array.shape], "dtype": array.dtype.name}
 
 
-def _readme(manifest: dict[str, Any]) -> str:
+def readme(manifest: dict[str, Any]) -> str:
+    """How to use the programs, with code that animates in the model's own mode."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("motion_transformer_jax.inference"),
         undefined=jinja2.StrictUndefined,

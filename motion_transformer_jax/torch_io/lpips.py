@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.errors import UserError, install_hint
 from motion_transformer_jax.models.lpips import CONVOLUTIONS
 from motion_transformer_jax.torch_io.hub import cached_path, download
 from motion_transformer_jax.torch_io.pth import read_state_dict
@@ -50,7 +50,5 @@ def load_lpips(*, allow_download: bool = False) -> dict:
 def _heads_file() -> Path:
     package = importlib.util.find_spec("lpips")
     if package is None or package.origin is None:
-        raise UserError(
-            "the package lpips is not installed; install it with: pip install 'motion_transformer_jax[eval]'"
-        )
+        raise UserError(f"the package lpips is not installed; {install_hint('eval')}")
     return Path(package.origin).parent / "weights" / "v0.1" / "alex.pth"

@@ -13,7 +13,7 @@ import numpy as np
 
 from motion_transformer_jax.atomic import atomic_path
 from motion_transformer_jax.data.archives import is_packed
-from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.errors import UserError, install_hint
 from motion_transformer_jax.torch_io.names import STATE_DICTS
 
 # `.pth.tar` is written in the format of PyTorch before 1.6, which every PyTorch reads; `.pth` as a zip file.
@@ -23,7 +23,6 @@ _BFLOAT16 = np.dtype(jnp.bfloat16)
 _ZIP_SIGNATURE = b"PK\x03\x04"
 # Of the calls that PyTorch lets a pickle make, the one that fills as much memory as it is told to.
 _RESERVING_CALL = b"bytearray"
-_EXTRA = "install it with: pip install 'motion_transformer_jax[torch]'"
 
 StateDict = dict[str, np.ndarray]
 
@@ -99,7 +98,7 @@ def _import_torch(path: Path) -> Any:
     try:
         import torch
     except ImportError as error:
-        raise UserError(f"{path} needs PyTorch; {_EXTRA}") from error
+        raise UserError(f"{path} needs PyTorch; {install_hint('torch')}") from error
     return torch
 
 
@@ -218,7 +217,7 @@ def _import_safetensors(path: Path) -> Any:
         import safetensors
         import safetensors.numpy
     except ImportError as error:
-        raise UserError(f"{path} needs the library safetensors; {_EXTRA}") from error
+        raise UserError(f"{path} needs the library safetensors; {install_hint('torch')}") from error
     return safetensors
 
 

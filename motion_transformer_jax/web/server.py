@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.errors import UserError, install_hint
 from motion_transformer_jax.web.uploads import UploadLimits
 
 
@@ -104,6 +104,4 @@ def _import_gradio() -> None:
     try:
         import gradio  # noqa: F401
     except ImportError as error:
-        raise UserError(
-            f"the app needs Gradio ({error}); install it with pip install 'motion_transformer_jax[app]'"
-        ) from error
+        raise UserError(f"the app needs Gradio ({error}); {install_hint('app')}") from error

@@ -72,5 +72,5 @@ def test_a_failing_pipeline_is_one_line(tmp_path, clips):
 
 def test_without_beam_its_extra_is_named(monkeypatch, tmp_path, clips):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
-    with pytest.raises(UserError, match=r"pip install 'motion_transformer_jax\[beam\]'"):
+    with pytest.raises(UserError, match=r"pip install '\.\[beam\]' in the clone"):
         write_with_beam([shard_of(tmp_path, clips)], "DirectRunner", [])

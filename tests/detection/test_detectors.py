@@ -71,7 +71,7 @@ def test_bodies_need_a_network():
 
 def test_faces_need_their_packages(monkeypatch):
     monkeypatch.setitem(sys.modules, "dlib", None)
-    with pytest.raises(UserError, match=r"dlib is not installed; .*; pip install 'motion_transformer_jax\[eval\]'"):
+    with pytest.raises(UserError, match=r"dlib is not installed; .*; pip install '\.\[eval\]'"):
         create_detectors("faces")
 
 

@@ -2,18 +2,18 @@
 
 import ast
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 from repository import DOCS, load_script
 
 import motion_transformer_jax
-from motion_transformer_jax import cli
+from motion_transformer_jax import animate, cli
 
 build = load_script(DOCS / "build.py")
-BLOCKS = {
-    block["command"].strip(): block["text"] for block in build.HELP_BLOCK.finditer((DOCS / "commands.md").read_text())
-}
+PAGE = (DOCS / "commands.md").read_text()
+BLOCKS = {block["command"].strip(): block["text"] for block in build.HELP_BLOCK.finditer(PAGE)}
 
 
 def parsers_in_the_source():
@@ -47,7 +47,16 @@ def test_building_mends_stale_blocks_and_nothing_else(tmp_path, monkeypatch):
 
 def test_options_in_recipes_are_there():
     """What is written by hand names no option that is gone."""
-    recipes = build.HELP_BLOCK.sub("", (DOCS / "commands.md").read_text())
+    recipes = build.HELP_BLOCK.sub("", PAGE)
     options = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", recipes)) - {"--config", "--help"}
     assert len(options) > 20
     assert not [option for option in options if not re.search(rf"{option}\b(?!-)", "".join(BLOCKS.values()))]
+
+
+def test_recipes_of_animate_are_taken():
+    """Every line parses."""
+    section = PAGE[PAGE.index("\n## animate\n") : PAGE.index("<!-- help: motrans animate -->")]
+    lines = re.findall(r"\bmotrans (animate [^|#`\n]*)", section)
+    assert len(lines) > 20
+    for line in lines:
+        animate._create_parser().parse_args(shlex.split(line)[1:])

@@ -7,6 +7,8 @@ from repository import DOCS, ROOT, load_script
 from test_architecture import COMMAND_FLOOR, FLOORS, GROUND
 
 from motion_transformer_jax import cli
+from motion_transformer_jax.bundled import EXAMPLES
+from motion_transformer_jax.data.video import read_frames
 
 build = load_script(DOCS / "build.py")
 PACKAGE = ROOT / "motion_transformer_jax"
@@ -24,6 +26,15 @@ def test_links_lead_to_files_and_headings(page):
         assert file.exists(), target
         if heading:
             assert heading in headings(file.read_text()), heading
+
+
+@pytest.mark.slow
+def test_the_readmes_snippet_writes_a_video(tmp_path, monkeypatch):
+    (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {"__name__": "snippet"})
+    assert [path.name for path in tmp_path.iterdir()] == ["result.mp4"]
+    assert len(list(read_frames("result.mp4"))) == len(list(read_frames(EXAMPLES / "wave.mp4")))
 
 
 def headings(text: str) -> set[str]:

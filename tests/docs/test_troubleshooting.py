@@ -9,6 +9,10 @@ from repository import DOCS, ROOT
 # The first column of the tables of messages; … stands for what a message fills in.
 QUOTED = re.findall(r"^\| `([^|]+?)`(?: \([^|]*\))? \|", (DOCS / "troubleshooting.md").read_text(), re.MULTILINE)
 
+TABLES = re.findall(
+    r"^\| message \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", (DOCS / "troubleshooting.md").read_text(), re.MULTILINE
+)
+
 
 def texts(path):
     """The literal strings of a file, as they are printed: f-strings with … for what they fill in."""
@@ -27,8 +31,11 @@ MESSAGES = "\n".join(
 )
 
 
-def test_two_or_three_dozen_are_there():
-    assert len(QUOTED) > 40
+def test_many_are_there():
+    """Every row of a table of messages quotes one, which is looked for below."""
+    assert len(QUOTED) > 90
+    rows = [row for table in TABLES for row in table.strip().splitlines()]
+    assert len(rows) == len(QUOTED), "a row that quotes no message as `...`"
 
 
 @pytest.mark.parametrize("message", QUOTED)

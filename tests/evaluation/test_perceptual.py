@@ -88,7 +88,7 @@ def test_without_weights_there_is_a_reason_and_no_network_is_asked(home, monkeyp
 def test_without_the_package_the_extra_is_named(home, monkeypatch):
     monkeypatch.setattr(lpips_weights.importlib.util, "find_spec", lambda name: None)
     distance, reason = create_lpips()
-    assert distance is None and "pip install 'motion_transformer_jax[eval]'" in reason
+    assert distance is None and "pip install '.[eval]' in the clone" in reason
 
 
 def test_a_download_that_fails_says_where_to_put_the_file(home, monkeypatch):

@@ -16,7 +16,7 @@ from motion_transformer_jax import convert
 from motion_transformer_jax.cli import run_command
 from motion_transformer_jax.configs import demo
 from motion_transformer_jax.inference.animator import Animator
-from motion_transformer_jax.inference.stablehlo import export_model
+from motion_transformer_jax.inference.stablehlo import export_model, readme
 from motion_transformer_jax.training.weights_folder import save_variables
 
 # Rounding: frames are compared in grey levels of 255.
@@ -48,24 +48,58 @@ def exported(runs):
     return runs / "exported"
 
 
-def readme_code(folder):
-    (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+@pytest.fixture(scope="module")
+def avd_exported(runs):
+    """The same of a model with a disentangler."""
+    argv = ["to-stablehlo", str(runs / "avd"), "--out", str(runs / "avd-exported")]
+    assert run_command(convert.main, argv) == 0
+    return runs / "avd-exported"
+
+
+def code_in(text):
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     return code
 
 
+def animated_by(code, folder, source, driving):
+    """What a README's code makes of the programs in a folder, by batch size."""
+    np.savez(folder / "images.npz", source=source, driving=driving)
+    subprocess.run([sys.executable, "-c", WITHOUT_THIS_PACKAGE + code + ANIMATE], cwd=folder, check=True, timeout=300)
+    with np.load(folder / "results.npz") as results:
+        return dict(results)
+
+
 @pytest.mark.slow
-def test_the_code_in_the_readme_animates_without_this_package(exported):
+@pytest.mark.parametrize(
+    ("mode", "adapt_scale"), [("relative", False), ("relative", True), ("absolute", False), ("avd", False)]
+)
+def test_the_code_in_the_readme_animates_without_this_package_as_the_model_does(request, mode, adapt_scale):
+    folder = request.getfixturevalue("avd_exported" if mode == "avd" else "exported")
+    config, variables = (
+        (tiny_avd_config(), tiny_avd_variables()) if mode == "avd" else (tiny_config(), tiny_variables())
+    )
+    manifest = json.loads((folder / "manifest.json").read_text())
+    config.animate.mode, config.animate.adapt_scale = mode, adapt_scale
     source, driving = random_frames(1, seed=5)[0], random_frames(4, seed=6)
-    np.savez(exported / "images.npz", source=source, driving=driving)
-    script = WITHOUT_THIS_PACKAGE + readme_code(exported) + ANIMATE
-    subprocess.run([sys.executable, "-c", script], cwd=exported, check=True, timeout=300)
-    expected = np.stack(list(Animator(tiny_config(), tiny_variables()).animate(source, driving, mode="relative")))
+    expected = np.stack(list(Animator(config, variables).animate(source, driving)))  # in the model's own mode
     assert np.ptp(expected.astype(int), axis=0).max() > 50  # the figure moves
-    with np.load(exported / "results.npz") as results:
-        for count in (1, 3):
-            frames = results[f"batch_{count}"]
-            assert frames.dtype == np.uint8
-            np.testing.assert_allclose(frames.astype(int), expected.astype(int), atol=GREY_LEVELS)
+    text = readme(manifest | {"mode": mode, "adapt_scale": adapt_scale})
+    results = animated_by(code_in(text), folder, source, driving)
+    assert [*results] == ["batch_1", "batch_3"]
+    for frames in results.values():
+        assert frames.dtype == np.uint8
+        np.testing.assert_allclose(frames.astype(int), expected.astype(int), atol=GREY_LEVELS)
+
+
+def test_the_readme_has_the_manifests_mode(exported):
+    """The tiny model's is relative; of the others the text tells."""
+    manifest = json.loads((exported / "manifest.json").read_text())
+    assert manifest["mode"] == "relative" and (exported / "README.md").read_text() == readme(manifest)
+    code = {mode: code_in(readme(manifest | {"mode": mode})) for mode in ("relative", "absolute", "avd")}
+    assert "def relative" in code["relative"] and "disentangler" in code["avd"]
+    assert "initial" not in code["absolute"] and "disentangler" not in code["absolute"]
+    for text in code.values():
+        compile(text, "README.md", "exec")
 
 
 def test_the_manifest_describes_the_programs(exported):
@@ -103,13 +137,11 @@ def test_every_system_is_exported(variant):
     assert str(programs["generator"].out_avals[0].shape) == "(b, 32, 32, 3)"
 
 
-def test_the_disentangler_is_exported_where_there_is_one(runs):
-    argv = ["to-stablehlo", str(runs / "avd"), "--out", str(runs / "avd-exported")]
-    assert run_command(convert.main, argv) == 0
-    assert "disentangler" in (runs / "avd-exported" / "README.md").read_text()
+def test_the_disentangler_is_exported_where_there_is_one(avd_exported):
+    assert "disentangler" in (avd_exported / "README.md").read_text()
     programs = {
         path.stem: jax.jit(export.deserialize(bytearray(path.read_bytes())).call)
-        for path in (runs / "avd-exported").glob("*.jaxexport")
+        for path in avd_exported.glob("*.jaxexport")
     }
     source, driving = random_frames(1, seed=5), random_frames(2, seed=6)
     source_motion, driving_motion = programs["estimator"](source), programs["estimator"](driving)

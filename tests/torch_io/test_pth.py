@@ -201,7 +201,7 @@ def test_missing_library_names_the_extra(tmp_path, monkeypatch, library, name):
     write_torch_file(path, STATE_DICTS, {})
     monkeypatch.setitem(sys.modules, library, None)
     for call in (lambda: read_torch_file(path), lambda: write_torch_file(path, STATE_DICTS, {})):
-        with pytest.raises(UserError, match=r"install it with: pip install 'motion_transformer_jax\[torch\]'"):
+        with pytest.raises(UserError, match=r"; pip install '\.\[torch\]' in the clone"):
             call()
     monkeypatch.undo()
     assert read_torch_file(path).state_dicts.keys() == STATE_DICTS.keys()  # as it was
