@@ -42,7 +42,7 @@ class Source:
         picture = read_image(path)
         if options.crop == "none" and not options.paste_back:
             return cls(picture, picture, None, options.view)  # the engine takes the middle, to a fraction of a pixel
-        box = choose_box(options.crop, [picture], str(path))
+        box = choose_box(options.crop, picture, str(path))
         image = box.cut(picture)
         if options.paste_back:
             return cls(image, picture, PasteBack(picture, box), options.view)
