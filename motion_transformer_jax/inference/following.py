@@ -6,7 +6,6 @@ where it is long.
 
 import logging
 from collections.abc import Iterable
-from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 _SAMPLE_SECS = 0.2
 _MOST_SAMPLES = 4096
-_FACE_SHARE = 0.25  # of the samples: fewer faces are taken for mistakes
+_FACE_SHARE = 0.5  # of the samples: fewer faces are taken for mistakes
 _FAINT = 0.3  # of what is usual: where less stands out, the subject is not in the frame
 _MEDIAN_SAMPLES = 3
 _SMOOTHING_SECS = 0.2  # standard deviation
@@ -48,9 +47,10 @@ def follow_subject(frames: Iterable[np.ndarray], fps: float, name: str) -> BoxPa
         name: of the video, for messages.
     """
     samples, size = _sample(frames, max(1, round(fps * _SAMPLE_SECS)))
-    indices, squares, subject = _find_subjects(samples, size)
-    step_secs = float(np.median(np.diff(indices))) / fps if len(indices) > 1 else _SAMPLE_SECS
-    centres, side = _steady(np.array(squares), size, _SMOOTHING_SECS / step_secs)
+    indices = tuple(sample.index for sample in samples)
+    found, subject = _find_subjects(samples, size)
+    step_secs = (indices[1] - indices[0]) / fps if len(indices) > 1 else _SAMPLE_SECS
+    centres, side = _steady(_filled(found), size, _SMOOTHING_SECS / step_secs)
     path = BoxPath(indices, tuple(map(tuple, centres.tolist())), side, size)
     first, still = path.at(0), np.ptp(centres, axis=0).max() == 0
     logger.info("%s is cropped to %s, %s %s", name, first, "around" if still else "and from there follows", subject)
@@ -74,14 +74,21 @@ def _look(index: int, frame: np.ndarray) -> _Sample:
     return _Sample(index, miniature(frame), find_face(frame))
 
 
-def _find_subjects(samples: list[_Sample], size: tuple[int, int]) -> tuple[tuple[int, ...], list[Square], str]:
-    """Frames' numbers, the subject's square in each, and what it is around, in words."""
-    with_face = [sample for sample in samples if sample.face is not None]
-    if len(with_face) >= _FACE_SHARE * len(samples):
-        return tuple(sample.index for sample in with_face), [sample.face for sample in with_face], "the face"
+def _find_subjects(samples: list[_Sample], size: tuple[int, int]) -> tuple[list[Square | None], str]:
+    """The subject's square in each sample that shows it, and what it is around, in words."""
+    faces = [sample.face for sample in samples]
+    if len(faces) - faces.count(None) >= _FACE_SHARE * len(faces):
+        return faces, "the face"
     squares, clarity = zip(*salient_squares(np.stack([sample.miniature for sample in samples]), size), strict=True)
-    shown = np.array(clarity) >= _FAINT * np.percentile(clarity, 90)
-    return tuple(sample.index for sample in compress(samples, shown)), list(compress(squares, shown)), STANDING_OUT
+    least = _FAINT * np.percentile(clarity, 90)
+    return [square if clear >= least else None for square, clear in zip(squares, clarity, strict=True)], STANDING_OUT
+
+
+def _filled(squares: list[Square | None]) -> np.ndarray:
+    """(x, y, side) of each square, [T, 3]; of a missing one, what lies between its neighbours."""
+    known = [index for index, square in enumerate(squares) if square is not None]
+    values = np.array([squares[index] for index in known], float)
+    return np.stack([np.interp(np.arange(len(squares)), known, column) for column in values.T], axis=1)
 
 
 def _steady(squares: np.ndarray, size: tuple[int, int], smoothing: float) -> tuple[np.ndarray, float]:
