@@ -142,13 +142,13 @@ def _add_motion(parser: Parser) -> None:
 
 def _add_picture(parser: Parser) -> None:
     picture = parser.add_argument_group("picture")
-    for name, what in (("--crop", "source"), ("--driving-crop", "driving video")):
+    for name, what, how in (("--crop", "source", "around"), ("--driving-crop", "driving video", "following")):
         picture.add_argument(
             name,
             type=_crop,
             default="none",
             metavar="auto|none|X,Y,W,H",
-            help=f"square of the {what} that the model sees: auto, around the face (with the extra [eval]) or what "
+            help=f"square of the {what} that the model sees: auto, {how} the face (with the extra [eval]) or what "
             "stands out; none, the largest in the middle; or about a rectangle in pixels (default: none)",
         )
     picture.add_argument(

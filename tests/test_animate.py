@@ -145,13 +145,22 @@ def test_best_frame_is_found(run, inputs, capsys):
 
 
 def test_side_by_side(run, inputs, written):
+    """Source and driving frame are as sharp as their files, not as the model's 32 pixels."""
     status, out = run(options=["--view", "side-by-side"])
-    assert status == 0 and frames_of(out).shape == (NUM_FRAMES, SIZE, 3 * SIZE, 3)
+    assert status == 0 and frames_of(out).shape == (NUM_FRAMES, 256, 3 * 256, 3)
     sources, driving, results = np.split(np.stack(written), 3, axis=2)
-    np.testing.assert_array_equal(sources[3], read_image(inputs / "source.png", size=(SIZE, SIZE)))
-    np.testing.assert_array_equal(driving, list(read_frames(inputs / "driving.mp4", size=(SIZE, SIZE))))
+    np.testing.assert_array_equal(sources[3], read_image(inputs / "source.png", size=(256, 256)))
+    np.testing.assert_array_equal(driving, driving_views(inputs, 256))
+    for options in (["--best-frame", "2"], ["--smooth"]):
+        run(options=["--view", "side-by-side", *options])
+        np.testing.assert_array_equal(np.split(np.stack(written), 3, axis=2)[1], driving)
     run()
-    np.testing.assert_array_equal(results, written)
+    np.testing.assert_array_equal(results, [resize_image(frame, (256, 256)) for frame in written])
+
+
+def driving_views(inputs, side):
+    """The squares in the middle of the driving frames, 48 of 64 pixels wide, enlarged."""
+    return [resize_image(frame[:, 8:56], (side, side)) for frame in read_frames(inputs / "driving.mp4")]
 
 
 def test_frame_rates(run):
@@ -258,8 +267,7 @@ def test_whole_pictures_side_by_side(run, inputs, written):
     row = np.stack(written)
     assert status == 0 and row.shape == (NUM_FRAMES, 60, 44 + 60 + 44, 3)
     np.testing.assert_array_equal(row[3, :, :44], read_image(inputs / "source.png"))
-    driving_frame = next(read_frames(inputs / "driving.mp4", size=(SIZE, SIZE)))
-    np.testing.assert_array_equal(row[0, :, 44:104], resize_image(driving_frame, (60, 60)))
+    np.testing.assert_array_equal(row[:, :, 44:104], driving_views(inputs, 60))
     np.testing.assert_array_equal(row[:, :8, 104:], row[:, :8, :44])  # above the square
 
 

@@ -25,6 +25,9 @@ _FORMATS = "mov,matroska,avi,gif,mpeg,mpegts,asf,flv,ogg"
 _MAX_FPS = 240
 _MAX_PAUSE_SECS = Fraction(60)
 _ROUNDING_PX = 2**16
+# Pixels as oblong as in no format are damage, and those less so than 16:15, the least of a format, come from scaling to
+# whole pixels.
+_OBLONG = Fraction(21, 20), 8
 # Without it FFmpeg doubles the chroma pixels: 6 dB are lost on a photograph.
 _CHROMA_UPSAMPLING = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
 # Files whose index tells where a time is to be found; others are decoded from their beginning.
@@ -161,9 +164,22 @@ class VideoContainer:
         return None
 
     def _to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
+        width, height = self._shown_size(frame)
+        size = {} if (width, height) == (frame.width, frame.height) else {"width": width, "height": height}
         if any(component.is_alpha for component in frame.format.components):
-            return over_white(self._converter.reformat(frame, format="rgba").to_ndarray())
-        return self._converter.reformat(frame, format="rgb24", interpolation=_CHROMA_UPSAMPLING).to_ndarray()
+            return over_white(self._converter.reformat(frame, format="rgba", **size).to_ndarray())
+        return self._converter.reformat(frame, format="rgb24", interpolation=_CHROMA_UPSAMPLING, **size).to_ndarray()
+
+    def _shown_size(self, frame: av.VideoFrame) -> tuple[int, int]:
+        """Width and height of the frame with square pixels: enlarged along one side where the file's are oblong."""
+        aspect = self._stream.sample_aspect_ratio or Fraction(1)
+        least, most = _OBLONG
+        oblong = aspect > 0 and least <= max(aspect, 1 / aspect) <= most
+        if oblong and self._container.format.name != "gif":  # of gifs no browser looks at it
+            width, height = round(frame.width * max(aspect, 1)), round(frame.height * max(1 / aspect, 1))
+            if width * height <= self._limits.max_pixels:
+                return width, height
+        return frame.width, frame.height
 
     def _display_matrix(self, frame: av.VideoFrame) -> np.ndarray | None:
         # Of one frame for each angle: a frame whose side data was asked for is part of a reference cycle, and its

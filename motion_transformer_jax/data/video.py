@@ -34,7 +34,7 @@ _Frame = TypeVar("_Frame")
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video says of itself, after its rotation flag.
+    """What a video says of itself, after its rotation flag and with square pixels.
 
     Attributes:
         path: Where it is.
@@ -78,10 +78,12 @@ def read_frames(
 ) -> Iterator[np.ndarray]:
     """Streams a video's frames; memory does not grow with its length.
 
-    Rotation flags are applied and alpha is laid over white. The frames come at a constant rate: at each instant the
-    frame nearest in time, so that the duration is kept where the file's own rate varies. Frames of another size
-    than the first are brought to it. A broken frame is skipped (where the file has a clock, a neighbour stands in its
-    place) and a truncated file gives its readable part; either is told in one warning at the end.
+    Rotation flags are applied, alpha is laid over white, and frames of oblong pixels (`sample_aspect_ratio`) are
+    enlarged along one side, as players do, unless that is absurd or over the limit of pixels. The frames come at a
+    constant rate: at each instant the frame nearest in time, so that the duration is kept where the file's own rate
+    varies. Frames of another size than the first are brought to it. A broken frame is skipped (where the file has a
+    clock, a neighbour stands in its place) and a truncated file gives its readable part; either is told in one warning
+    at the end.
 
     Args:
         path: A video file, a folder of frames, or a film strip.

@@ -30,7 +30,8 @@ class DrivingFrame:
 
     Attributes:
         motion: Motion of the frame, [1, K, 2].
-        image: uint8 [S, S, 3], the frame at the model's size; None where only its motion was kept.
+        image: uint8 [S, S, 3], the frame at the model's size, or at that of a view that shows it; None where only its
+            motion was kept.
     """
 
     motion: Motion
@@ -43,7 +44,7 @@ class AnimatedFrame:
 
     Attributes:
         image: uint8 [S, S, 3], the result.
-        driving: uint8 [S, S, 3], the driving frame at the model's size; None where only its motion was kept.
+        driving: The `DrivingFrame`'s image.
         driving_motion: Motion of the driving frame, [1, K, 2].
         motion: Motion that the result shows, [1, K, 2]: the driving motion, retargeted.
         mask: float32 [h, w, K + 1], 0 = background.

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -178,10 +179,11 @@ class _Work:
         options, mode = self._options, self._choose_mode(animator)
         best_frame = options.best_frame if mode == "relative" else None
         state = animator.encode_source(source.image)
+        view_px = source.view_px(animator.image_size) if options.view == "side-by-side" else None
         if one_of_many or best_frame not in (None, 0):
-            driving = self._keep_motions(animator)
+            driving = self._keep_motions(animator, view_px)
         else:
-            driving = self._track(animator)
+            driving = self._track(animator, view_px)
         if best_frame == "auto":
             best_frame = summary.best_frame = nearest_frame(state.motion, (frame.motion for frame in self._kept))
         if best_frame:
@@ -203,20 +205,37 @@ class _Work:
             logger.warning("a best frame, an adapted scale and multiplied motion act in relative mode only; ignored")
         return mode
 
-    def _track(self, animator: Animator) -> Iterator[DrivingFrame]:
-        tracked = animator.track(self._driving.frames)
+    def _track(self, animator: Animator, view_px: int | None = None) -> Iterator[DrivingFrame]:
+        """The driving frames with their motions; with `view_px`, for a view that shows them so high."""
+        tracked = animator.track(self._driving.frames) if view_px is None else self._track_sharp(animator, view_px)
         return smoothed(tracked, self._driving.fps) if self._options.smooth else tracked
 
-    def _keep_motions(self, animator: Animator) -> Iterator[DrivingFrame]:
+    def _track_sharp(self, animator: Animator, view_px: int) -> Iterator[DrivingFrame]:
+        waiting: deque[np.ndarray] = deque()  # no more than the engine has under way
+
+        def frames() -> Iterator[np.ndarray]:
+            for frame in self._driving.frames():
+                waiting.append(_view(frame, view_px))
+                yield frame
+
+        for frame in animator.track(frames):
+            yield replace(frame, image=waiting.popleft())
+
+    def _keep_motions(self, animator: Animator, view_px: int | None) -> Iterator[DrivingFrame]:
         """As `_track`, with motions that are estimated once; pictures are read again where the view shows them."""
         if self._kept is None:
             tracked = _with_progress(self._track(animator), self._driving.num_frames, "following the driving video")
             self._kept = [replace(frame, image=None) for frame in tracked]
-        if self._options.view != "side-by-side":
+        if view_px is None:
             return iter(self._kept)
-        size = (animator.image_size, animator.image_size)
-        pictures = (resize_image(frame, size) for frame in self._driving.frames(warn=_ignore))
+        pictures = (_view(frame, view_px) for frame in self._driving.frames(warn=_ignore))
         return (replace(frame, image=picture) for frame, picture in zip(self._kept, pictures, strict=False))
+
+
+def _view(frame: np.ndarray, most_px: int) -> np.ndarray:
+    """The square in a frame's middle, at its own resolution, but no more pixels high than are shown."""
+    side = min(*frame.shape[:2], most_px)
+    return resize_image(frame, (side, side))
 
 
 def _ignore(_warning: str) -> None:

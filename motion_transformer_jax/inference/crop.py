@@ -1,7 +1,6 @@
 """The square of a picture that the model sees."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,23 +31,46 @@ class Box:
         return f"{self.left},{self.top},{self.side},{self.side}"
 
 
-def choose_box(crop: Crop, frames: Sequence[np.ndarray], name: str) -> Box:
-    """The square that a picture, or a video from its first frame to its last, is cropped to.
+@dataclass(frozen=True)
+class BoxPath:
+    """A square of one size that moves through the frames of a video, or stays where it is.
+
+    Attributes:
+        indices: Of frames, ascending; between them the square moves evenly.
+        centres: (x, y) of its middle in those frames, in pixels.
+        side: In pixels.
+        size: (height, width) of the frames, inside which it stays.
+    """
+
+    indices: tuple[int, ...]
+    centres: tuple[tuple[float, float], ...]
+    side: float
+    size: tuple[int, int]
+
+    def at(self, index: int) -> Box:
+        """The square of one frame."""
+        x, y = (float(np.interp(index, self.indices, places)) for places in zip(*self.centres, strict=True))
+        return square_around(x, y, self.side, self.size)
+
+
+def choose_box(crop: Crop, picture: np.ndarray, name: str, *, leave_room: bool = False) -> Box:
+    """The square that a picture is cropped to, or a video from its first frame to its last.
 
     Args:
-        crop: "none": the largest square in the middle. "auto": one square around the subject in all frames. (left, top,
-            width, height): the square about that rectangle's middle, as large as its longer side.
-        frames: uint8 [H, W, 3] of one size: the picture, or samples of the video.
+        crop: "none": the largest square in the middle. "auto": around the subject. (left, top, width, height): the
+            square about that rectangle's middle, as large as its longer side.
+        picture: uint8 [H, W, 3]; of a video, the first frame.
         name: of the picture, for messages.
+        leave_room: For the subject to move, as `find_subject` does.
 
     Raises:
         UserError: The rectangle does not lie inside.
     """
-    height, width = frames[0].shape[:2]
+    height, width = picture.shape[:2]
     if crop == "none":
         return square_around(width / 2, height / 2, min(width, height), (height, width))
     if crop == "auto":
-        square, subject = find_subject(frames)
+        square, subject = find_subject(picture, leave_room=leave_room)
         box = square_around(*square, (height, width))
         logger.info("%s is cropped to %s, around %s", name, box, subject)
         return box
@@ -59,6 +81,11 @@ def choose_box(crop: Crop, frames: Sequence[np.ndarray], name: str) -> Box:
             f"the crop {left},{top},{crop_width},{crop_height} does not lie inside {name}, which is {width}x{height}"
         )
     return square_around(left + crop_width / 2, top + crop_height / 2, max(crop_width, crop_height), (height, width))
+
+
+def still_path(box: Box, size: tuple[int, int]) -> BoxPath:
+    """A box that is the same in all frames of (height, width)."""
+    return BoxPath((0,), ((box.left + box.side / 2, box.top + box.side / 2),), box.side, size)
 
 
 def square_around(x: float, y: float, side: float, size: tuple[int, int]) -> Box:

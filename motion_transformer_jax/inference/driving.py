@@ -14,13 +14,12 @@ from motion_transformer_jax.data.image import IMAGE_SUFFIXES
 from motion_transformer_jax.data.sound import Sound, has_sound
 from motion_transformer_jax.data.video import VideoInfo, frame_span, probe_video, read_frames
 from motion_transformer_jax.errors import UserError
-from motion_transformer_jax.inference.crop import Box, choose_box
+from motion_transformer_jax.inference.crop import BoxPath, choose_box, still_path
+from motion_transformer_jax.inference.following import follow_subject
 from motion_transformer_jax.inference.live import LiveDriving, is_live
 from motion_transformer_jax.inference.options import AnimationOptions
 
 logger = logging.getLogger(__name__)
-
-_SAMPLES = 8  # frames, or up to twice as many, in which the subject is looked for
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class DrivingVideo:
         sound: What is heard with them, if anything.
         start, end: The part that is taken, in seconds.
         resample_fps: Rate that it is brought to; None keeps its own.
-        box: What its frames are cropped to; None leaves them whole.
+        boxes: What its frames are cropped to; None leaves them whole.
     """
 
     path: Path
@@ -44,12 +43,14 @@ class DrivingVideo:
     start: float
     end: float | None
     resample_fps: float | None
-    box: Box | None
+    boxes: BoxPath | None
 
     def frames(self, *, warn: Callable[[str], None] = logger.warning) -> Iterator[np.ndarray]:
         """Streams uint8 [H, W, 3] from the first on; `warn` takes what is wrong with the file."""
         frames = read_frames(self.path, fps=self.resample_fps, start=self.start, end=self.end, warn=warn)
-        return frames if self.box is None else map(self.box.cut, frames)
+        if self.boxes is None:
+            return frames
+        return (self.boxes.at(index).cut(frame) for index, frame in enumerate(frames))
 
     def require_frame(self, index: int) -> None:
         """Raises a UserError if there is no frame of that number."""
@@ -94,7 +95,7 @@ def open_driving(path: str | Path, options: AnimationOptions) -> DrivingVideo | 
         start=start,
         end=end,
         resample_fps=options.fps if is_file else None,
-        box=None,
+        boxes=None,
     )
     return whole if options.driving_crop == "none" else _cropped(whole, options)
 
@@ -109,18 +110,8 @@ def _expected_frames(info: VideoInfo, fps: float, first: int, count: int | None)
 
 
 def _cropped(video: DrivingVideo, options: AnimationOptions) -> DrivingVideo:
-    frames = video.frames(warn=lambda _: None)  # it is told when they are read to be animated
-    samples = _samples(frames) if options.driving_crop == "auto" else list(islice(frames, 1))
-    box = choose_box(options.driving_crop, samples, os.fspath(video.path))
-    return replace(video, box=box)
-
-
-def _samples(frames: Iterator[np.ndarray]) -> list[np.ndarray]:
-    """Frames at even distances, `_SAMPLES` or up to twice as many, of a video of any length."""
-    samples, step = [], 1
-    for index, frame in enumerate(frames):
-        if index % step == 0:
-            samples.append(frame)
-        if len(samples) > 2 * _SAMPLES:
-            samples, step = samples[::2], 2 * step
-    return samples
+    frames, name = video.frames(warn=lambda _: None), os.fspath(video.path)  # it warns when they are animated
+    if options.driving_crop == "auto":
+        return replace(video, boxes=follow_subject(frames, video.fps, name))
+    first = next(frames)
+    return replace(video, boxes=still_path(choose_box(options.driving_crop, first, name), first.shape[:2]))

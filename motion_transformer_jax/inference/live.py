@@ -61,7 +61,7 @@ class LiveDriving:
             name: for messages.
             frames: uint8 [H, W, 3] as they arrive.
             fps: Frames per second of the result.
-            crop: As `AnimationOptions.driving_crop`; "auto" looks at the first frame.
+            crop: As `AnimationOptions.driving_crop`; "auto" looks at the first frame, and stays there.
             newest_only: Leave out frames that nobody waited for, and keep the result at their pace.
         """
         self.name, self.fps, self._crop = name, fps, crop
@@ -98,7 +98,7 @@ class LiveDriving:
                 if ended.is_set():
                     return
                 if box is None and self._crop != "none":
-                    box = choose_box(self._crop, [frame], self.name)
+                    box = choose_box(self._crop, frame, self.name, leave_room=True)
                 self._arrived.append(arrived)
                 yield frame if box is None else box.cut(frame)
 

@@ -26,7 +26,8 @@ class AnimationOptions:
         smooth: Take the jitter out of the driving motions (`smoothing.py`).
         crop: The square of the source that is animated: "auto", around the subject; "none", the largest in the middle;
             or (left, top, width, height) in pixels, as `choose_box` takes it.
-        driving_crop: The same of the driving video, one for all its frames.
+        driving_crop: The same of the driving video, of one size in all its frames; "auto" follows the subject through a
+            video, and stays where it was in the first frame of a pipe or a camera.
         paste_back: Put the result back into the whole source picture.
         view: What is written: the result, source | driving | result, or the result with its keypoints.
         fps: Frames per second of the result, whose duration stays that of the driving video; a folder of frames, a film

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from motion_transformer_jax.data.container import VideoContainer
+from motion_transformer_jax.data.limits import MediaLimits, applied
 from motion_transformer_jax.data.video import at_constant_rate, list_videos, probe_video, read_frames
 from motion_transformer_jax.data.video_writer import write_video
 from motion_transformer_jax.errors import UserError
@@ -31,7 +32,7 @@ def indices(frames):
     return [round(frame.mean() / 10) for frame in frames]
 
 
-def encode(path, frames, *, times=None, rate=25, codec=None, rotate=None, options=None, time_base=None):
+def encode(path, frames, *, times=None, rate=25, codec=None, rotate=None, aspect=None, options=None, time_base=None):
     """Writes a test video with PyAV; `times` are the frames' presentation times in ticks of `time_base`."""
     with av.open(str(path), "w", options={"movflags": "+faststart"} if path.suffix in (".mp4", ".mov") else {}) as file:
         stream = file.add_stream(codec or CODECS[path.suffix[1:]], rate=rate, options=options or {})
@@ -39,6 +40,8 @@ def encode(path, frames, *, times=None, rate=25, codec=None, rotate=None, option
         stream.pix_fmt = "yuvj420p" if stream.codec_context.name == "mjpeg" else "yuv420p"
         if rotate is not None:
             stream.set_display_rotation(*rotate)
+        if aspect is not None:
+            stream.sample_aspect_ratio = Fraction(aspect)
         ticks = time_base or 1 / Fraction(rate)
         stream.codec_context.time_base = ticks
         for index, frame in enumerate(frames):
@@ -112,6 +115,46 @@ def test_display_matrix_is_applied(tmp_path, degrees, mirror):
     frame = next(read_frames(path))
     assert frame.shape == expected.shape
     assert np.abs(frame.astype(int) - expected).mean() < 12
+
+
+@pytest.mark.parametrize(
+    ("suffix", "aspect", "rotate", "shape"),
+    [
+        *[(suffix, "2", None, (64, 64)) for suffix in ("mp4", "mkv", "avi")],
+        ("mp4", "1/2", None, (128, 32)),
+        ("mp4", "16/15", None, (64, 34)),
+        ("mp4", "2", (90, False), (64, 64)),
+        ("mp4", "1/2", (90, False), (32, 128)),
+    ],
+)
+def test_oblong_pixels_become_square(tmp_path, suffix, aspect, rotate, shape):
+    stored = np.zeros((64, 32, 3), np.uint8)
+    stored[:32, :16] = 255
+    path = encode(tmp_path / f"a.{suffix}", [stored] * 3, aspect=aspect, rotate=rotate)
+    info = probe_video(path)
+    frames = list(read_frames(path))
+    assert (info.height, info.width) == shape and [frame.shape for frame in frames] == [(*shape, 3)] * 3
+    expected = np.rot90(stored) if rotate else stored
+    expected = np.asarray(Image.fromarray(expected).resize(shape[::-1]))
+    assert np.abs(frames[1].astype(int) - expected).mean() < 5
+
+
+@pytest.mark.parametrize("aspect", [None, "0", "1", "257/256", "1/9", "9", "8"])
+def test_other_pixel_aspects_change_nothing(tmp_path, aspect):
+    """Square, unknown, what scaling leaves, absurd, or over the limit of pixels."""
+    path = encode(tmp_path / "a.mp4", noise_frames(3), aspect=aspect)
+    plain = encode(tmp_path / "plain.mp4", noise_frames(3))
+    with applied(MediaLimits(max_pixels=8 * 64 * 64 - 1)):
+        np.testing.assert_array_equal(list(read_frames(path)), list(read_frames(plain)))
+        assert (probe_video(path).width, probe_video(path).height) == (64, 64)
+
+
+def test_pixel_aspect_of_a_gif_is_not_looked_at(tmp_path):
+    write_video(tmp_path / "a.gif", flat_frames(3), fps=25)
+    content = bytearray((tmp_path / "a.gif").read_bytes())
+    content[12] = 113  # 2:1
+    (tmp_path / "a.gif").write_bytes(content)
+    assert (probe_video(tmp_path / "a.gif").width, probe_video(tmp_path / "a.gif").height) == (48, 32)
 
 
 def test_variable_frame_rate_keeps_the_duration(tmp_path):

@@ -12,6 +12,7 @@ from PIL import Image
 from sounding_clip import sound_codec, write_sounding_clip
 from tiny_model import random_frames, tiny_config, tiny_variables
 
+from motion_transformer_jax.data.image import resize_image
 from motion_transformer_jax.data.video import read_frames
 from motion_transformer_jax.data.video_writer import write_video
 from motion_transformer_jax.errors import UserError
@@ -173,6 +174,17 @@ def test_memory_does_not_grow_with_the_length(tmp_path):
     assert summary.frames == length and sound_codec(tmp_path / "out.mp4")
     grown = (resident[length - 1] - resident[early]) / (length - early)
     assert grown < side * side * 3 / 4  # of what keeping the driving frames alone would take
+
+
+def test_large_driving_frames_are_shrunk_once(animator, files, tmp_path):
+    """Beside a pasted result of 60 pixels' height: not to the model's 32 pixels and back."""
+    frames, rows = random_frames(NUM_FRAMES, 400, 300, seed=3), []
+    write_video(tmp_path / "large.mp4", frames, fps=25, lossless=True)
+    options = AnimationOptions(view="side-by-side", paste_back=True, driving_crop=(0, 50, 300, 300))
+    files = files / "source0.png", tmp_path / "large.mp4", tmp_path / "a.mp4"
+    animate_video(lambda: animator, *files, options, on_frame=lambda index, total, row: rows.append(row))
+    expected = [resize_image(frame[50:350], (60, 60)) for frame in frames]
+    np.testing.assert_array_equal(np.stack(rows)[:, :, 44:104], expected)
 
 
 def repeat(clip, path, length):

@@ -3,7 +3,7 @@ import pytest
 
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.inference import crop
-from motion_transformer_jax.inference.crop import Box, choose_box, square_around
+from motion_transformer_jax.inference.crop import Box, BoxPath, choose_box, square_around, still_path
 from motion_transformer_jax.inference.subject import Square
 
 WIDE = np.zeros((40, 100, 3), np.uint8)
@@ -16,8 +16,8 @@ def test_a_box_is_cut_where_it_says():
 
 
 def test_none_is_the_middle():
-    assert choose_box("none", [WIDE], "a") == Box(30, 0, 40)
-    assert choose_box("none", [WIDE.swapaxes(0, 1)], "a") == Box(0, 30, 40)
+    assert choose_box("none", WIDE, "a") == Box(30, 0, 40)
+    assert choose_box("none", WIDE.swapaxes(0, 1), "a") == Box(0, 30, 40)
 
 
 @pytest.mark.parametrize(
@@ -32,19 +32,19 @@ def test_none_is_the_middle():
     ],
 )
 def test_a_rectangle_becomes_a_square_about_it(rectangle, box):
-    assert choose_box(rectangle, [WIDE], "a") == box
+    assert choose_box(rectangle, WIDE, "a") == box
 
 
 @pytest.mark.parametrize("rectangle", [(90, 0, 20, 20), (0, 30, 20, 20), (0, 0, 0, 5), (100, 40, 1, 1)])
 def test_a_rectangle_that_is_not_inside(rectangle):
     with pytest.raises(UserError, match=r"does not lie inside me\.png, which is 100x40"):
-        choose_box(rectangle, [WIDE], "me.png")
+        choose_box(rectangle, WIDE, "me.png")
 
 
 def test_auto_is_around_the_subject_and_told(monkeypatch, caplog):
-    monkeypatch.setattr(crop, "find_subject", lambda frames: (Square(20.0, 5.0, 16.0), "the face"))
+    monkeypatch.setattr(crop, "find_subject", lambda picture, leave_room: (Square(20.0, 5.0, 16.0), "the face"))
     caplog.set_level("INFO")
-    assert choose_box("auto", [WIDE], "me.png") == Box(12, 0, 16)
+    assert choose_box("auto", WIDE, "me.png") == Box(12, 0, 16)
     assert caplog.messages == ["me.png is cropped to 12,0,16,16, around the face"]
 
 
@@ -54,3 +54,16 @@ def test_squares_stay_inside(side):
         for y in (-50, 0, 21.7, 40, 500):
             box = square_around(x, y, side, (40, 100))
             assert 0 <= box.left <= 100 - box.side and 0 <= box.top <= 40 - box.side and 1 <= box.side <= 40
+
+
+def test_a_path_moves_evenly_inside_and_does_not_grow():
+    path = BoxPath((2, 12), ((10.0, 20.0), (90.0, 20.0)), 30.0, (40, 100))
+    boxes = [path.at(index) for index in range(15)]
+    assert boxes[:3] == [Box(0, 5, 30)] * 3 and boxes[12:] == [Box(70, 5, 30)] * 3
+    assert [box.left for box in boxes[4:8]] == [11, 19, 27, 35]
+
+
+def test_a_still_path():
+    for box in (Box(5, 7, 10), Box(3, 0, 7)):
+        path = still_path(box, (40, 100))
+        assert path.at(0) == path.at(1000) == box

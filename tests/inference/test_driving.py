@@ -1,6 +1,7 @@
 """Driving videos: part, rate, crop and sound together."""
 
 from fractions import Fraction
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from motion_transformer_jax.data.video import read_frames
 from motion_transformer_jax.data.video_writer import write_video
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.inference import driving as module
-from motion_transformer_jax.inference.crop import Box
+from motion_transformer_jax.inference.crop import BoxPath
 from motion_transformer_jax.inference.driving import open_driving
 from motion_transformer_jax.inference.options import AnimationOptions
 
@@ -65,19 +66,15 @@ def test_crops(clips, monkeypatch):
     with pytest.raises(UserError, match=r"does not lie inside .*a\.mp4, which is 16x12"):
         open_driving(clips / "a.mp4", AnimationOptions(driving_crop=(13, 1, 6, 6)))
 
-    sampled = []
-    monkeypatch.setattr(module, "choose_box", lambda crop, frames, name: sampled.append(frames) or Box(2, 0, 12))
+    def follow(frames, fps, name):
+        np.testing.assert_array_equal(list(frames), whole[:40])
+        assert fps == 25 and name.endswith("a.mp4")
+        return BoxPath((0, 39), ((6, 6), (45, 6)), 12, (12, 60))
+
+    monkeypatch.setattr(module, "follow_subject", follow)
     cropped = open_driving(clips / "a.mp4", AnimationOptions(driving_crop="auto", end=1.6))
-    np.testing.assert_array_equal(list(cropped.frames()), whole[:40, :, 2:14])
-    np.testing.assert_array_equal(sampled[0], whole[:40:4])
-
-
-@pytest.mark.parametrize("count", [1, 7, 16, 17, 100, 1000])
-def test_samples_are_even_and_few(count):
-    samples = module._samples(iter(range(count)))
-    assert min(count, 8) <= len(samples) <= 16 and samples[0] == 0
-    steps = np.diff([*samples, count])
-    assert len(set(steps[:-1])) <= 1 and (count == 1 or steps[-1] <= steps[0])
+    for index, frame in enumerate(islice(cropped.frames(), 5)):
+        np.testing.assert_array_equal(frame, whole[index, :, index : index + 12])
 
 
 def test_require_frame(clips):
