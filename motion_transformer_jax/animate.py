@@ -101,7 +101,8 @@ def _add_files(parser: Parser) -> None:
         required=True,
         metavar="FILE",
         help="result: .mp4, .webm or .gif; NAME/ for a folder of PNG frames; .png, of a single driving image; - for "
-        "raw rgb24 frames on the standard output. Of several sources: the folder of their results",
+        "raw rgb24 frames on the standard output. Of several sources: the folder of their results. A file of that name "
+        "is replaced; of a folder of frames see --overwrite",
     )
     files.add_argument(
         "--format",
@@ -197,6 +198,11 @@ def _add_output(parser: Parser) -> None:
         dest="label",
         action="store_false",
         help="without the note in the file's metadata that it is synthetic",
+    )
+    output.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace a folder of PNG frames whoever made them; without it only one whose frames all have that note",
     )
 
 

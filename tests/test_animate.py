@@ -204,6 +204,24 @@ def test_a_folder_of_frames(run, written, tmp_path):
         np.testing.assert_array_equal(frames_of(tmp_path / "frames"), written)
 
 
+def test_a_folder_of_the_users_frames_is_kept(run, inputs, tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    Image.fromarray(random_frames(1)[0]).save(tmp_path / "mine" / "000000.png")
+    before = (tmp_path / "mine" / "000000.png").read_bytes()
+    assert run("mine/")[0] == 2
+    assert "pass --overwrite" in one_line_error(capsys)
+    several = ["--source", str(inputs / "source.png"), str(tmp_path / "mine.jpg"), "--format", "frames"]
+    Image.fromarray(random_frames(1)[0]).save(tmp_path / "mine.jpg")
+    assert run(".", options=several)[0] == 2
+    assert "pass --overwrite" in one_line_error(capsys)
+    assert os.listdir(tmp_path / "mine") == ["000000.png"]
+    assert (tmp_path / "mine" / "000000.png").read_bytes() == before and not (tmp_path / "source").exists()
+    assert run("mine/", source=tmp_path / "mine" / "000000.png", options=["--overwrite"])[0] == 2
+    assert "would replace the input" in one_line_error(capsys)
+    assert run("mine/", options=["--overwrite"])[0] == 0
+    assert len(os.listdir(tmp_path / "mine")) == NUM_FRAMES
+
+
 def test_without_loss(run, written):
     for suffix in ("mp4", "webm"):
         _, out = run(f"result.{suffix}", options=["--lossless"])

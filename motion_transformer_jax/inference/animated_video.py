@@ -23,6 +23,7 @@ from motion_transformer_jax.inference.driving import DrivingVideo, open_driving
 from motion_transformer_jax.inference.live import Latency, LiveDriving, is_live
 from motion_transformer_jax.inference.options import PLAIN, AnimationOptions
 from motion_transformer_jax.inference.outputs import (
+    check_replaceable,
     find_sources,
     is_single,
     is_still,
@@ -87,6 +88,7 @@ def animate_video(
     """
     work = _Work(create_animator, open_driving(driving, options), options, on_frame)
     _check_distinct(out, source, driving)
+    check_replaceable(out, overwrite=options.overwrite)
     return work.animate(source, out, one_of_many=False)
 
 
@@ -123,6 +125,7 @@ def animate_sources(
     for image, out in zip(images, outs, strict=True):
         image_size(image)
         _check_distinct(out, image, driving)
+        check_replaceable(out, overwrite=options.overwrite)
     with made_folder(folder):
         return [work.animate(image, out, one_of_many=True) for image, out in zip(images, outs, strict=True)]
 
@@ -155,6 +158,7 @@ class _Work:
             sound=self._driving.sound,
             lossless=self._options.lossless,
             label=self._options.label,
+            overwrite=self._options.overwrite,
         )
         return summary
 
@@ -225,7 +229,9 @@ def _ignore(_warning: str) -> None:
 
 def _check_distinct(out: str | Path, *inputs: str | Path) -> None:
     for path in inputs:
-        if os.path.exists(path) and os.path.exists(out) and os.path.samefile(path, out):
+        if not (os.path.exists(path) and os.path.exists(out)):
+            continue
+        if os.path.samefile(path, out) or Path(out).resolve() in Path(path).resolve().parents:
             raise UserError(f"the output {out} would replace the input {path}; choose another name")
 
 

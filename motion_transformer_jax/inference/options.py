@@ -36,6 +36,7 @@ class AnimationOptions:
         sound: Keep the driving video's sound, in mp4 and webm.
         lossless: Keep every value of every pixel, in mp4 and webm.
         label: Say in the file's metadata that it is synthetic.
+        overwrite: Replace an older folder of frames whoever made them, as `check_replaceable` takes it.
     """
 
     mode: Mode | None = None
@@ -54,6 +55,7 @@ class AnimationOptions:
     sound: bool = True
     lossless: bool = False
     label: bool = True
+    overwrite: bool = False
 
     def __post_init__(self):
         """Raises a UserError where a number is out of its range."""

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from motion_transformer_jax.atomic import atomic_path, system_errors
-from motion_transformer_jax.data.frame_folder import write_frame_folder
+from motion_transformer_jax.data.frame_folder import check_frame_folder, write_frame_folder
 from motion_transformer_jax.data.image import IMAGE_SUFFIXES
 from motion_transformer_jax.data.raw_frames import write_raw_frames
 from motion_transformer_jax.data.sound import Sound
@@ -48,17 +48,19 @@ def write_result(
     sound: Sound | None = None,
     lossless: bool = False,
     label: bool = True,
+    overwrite: bool = False,
 ) -> None:
     """Writes a result, whole or not at all (save on the standard output).
 
     Args:
-        out: A name that ends in .mp4, .webm or .gif; in .png for a still; in / for a folder of PNG frames, which is
-            made, or replaced if it holds nothing else; or "-" for raw rgb24 frames on the standard output.
+        out: A name that ends in .mp4, .webm or .gif; in .png for a still; in / for a folder of PNG frames;
+            or "-" for raw rgb24 frames on the standard output.
         frames: uint8 [H, W, 3], drawn only when the name and its folder are known to be good.
         fps: Frames per second; stills, frames and raw frames do not keep it.
         sound: What is heard with them, in mp4 and webm.
         lossless: Keep every value of every pixel, in mp4 and webm; PNG and raw frames do anyway.
         label: Write `LABEL` into the file's metadata; raw frames have none.
+        overwrite: As `check_replaceable` takes it.
 
     Raises:
         UserError: It cannot be written, or there are no frames.
@@ -68,12 +70,26 @@ def write_result(
         with _standard_output() as stream:
             write_raw_frames(stream, frames)
     elif is_frame_folder(out):
-        write_frame_folder(out, frames, comment=comment)
+        write_frame_folder(out, frames, comment=comment, overwrite=overwrite, own=LABEL)
     elif is_still(out):
         with atomic_path(out) as temporary:
             write_image(temporary, _only(frames, out), comment=comment)
     else:
         write_video(out, frames, fps=fps, sound=sound, comment=comment, lossless=lossless)
+
+
+def check_replaceable(out: str | Path, *, overwrite: bool) -> None:
+    """Looks at what has an output's name already: a file is replaced, a folder only by a folder of frames.
+
+    Args:
+        out: As `write_result` takes it.
+        overwrite: Replace a folder of frames whoever made them; else only one whose frames all have `LABEL`.
+
+    Raises:
+        UserError: The folder may not be replaced.
+    """
+    if is_frame_folder(out):
+        check_frame_folder(out, overwrite=overwrite, own=LABEL)
 
 
 def find_sources(sources: Sequence[str | Path]) -> list[Path]:

@@ -13,6 +13,7 @@ from motion_transformer_jax.data.video import read_frames
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.inference.outputs import (
     LABEL,
+    check_replaceable,
     find_sources,
     is_frame_folder,
     is_still,
@@ -63,6 +64,18 @@ def test_a_folder_of_frames(tmp_path):
     for out in (f"{tmp_path}/new/", tmp_path / "new"):
         write_result(out, FRAMES, fps=25, lossless=True)
         np.testing.assert_array_equal(list(read_frames(tmp_path / "new")), FRAMES)
+
+
+def test_frames_without_the_label_are_kept_unless_told(tmp_path):
+    out = f"{tmp_path}/new/"
+    write_result(out, FRAMES, fps=25, label=False)
+    for refused in (lambda: write_result(out, FRAMES[:1], fps=25), lambda: check_replaceable(out, overwrite=False)):
+        with pytest.raises(UserError, match="pass --overwrite to replace all its frames"):
+            refused()
+    check_replaceable(out, overwrite=True)
+    write_result(out, FRAMES[:1], fps=25, overwrite=True)
+    check_replaceable(out, overwrite=False)
+    assert os.listdir(out) == ["000000.png"]
 
 
 def test_without_loss(tmp_path):
