@@ -18,8 +18,12 @@ from motion_transformer_jax.limit_options import add_limits, take_limits
 # A model that comes with the package, and a figure and a motion that its training has not seen.
 _CHECKPOINT, _SOURCE, _DRIVING = "puppets", EXAMPLES / "puppet-3.png", EXAMPLES / "wave.mp4"
 
+# Frames that waited no longer to be read were as good as read at once.
+_WORTH_TELLING_SECS = 0.1
+
 if TYPE_CHECKING:
     from motion_transformer_jax.inference.animated_video import Summary
+    from motion_transformer_jax.inference.live import Latency
 
 
 def main(argv: list[str]) -> int | None:
@@ -59,10 +63,18 @@ def _describe(summary: "Summary") -> str:
     text = f"{summary.out}: {summary.frames} frames, {summary.frames / summary.seconds:.1f} frames/s"
     if summary.best_frame is not None:
         text += f", best frame {summary.best_frame}"
-    if summary.latency is not None:
-        median, high = (round(1000 * seconds) for seconds in (summary.latency.median, summary.latency.percentile_95))
-        text += f", latency {median} ms (95 %: {high} ms)"
-    return text
+    return text if summary.latency is None else f"{text}, {_describe_latency(summary.latency)}"
+
+
+def _describe_latency(latency: "Latency") -> str:
+    median, high = (round(1000 * seconds) for seconds in (latency.median, latency.percentile_95))
+    text = f"latency {median} ms (95 %: {high} ms)"
+    if latency.paused < _WORTH_TELLING_SECS:
+        return text
+    return (
+        f"{text} from when a frame was read; frames came faster and waited {latency.paused:.1f} s to be read, which "
+        "--live avoids"
+    )
 
 
 def _create_parser() -> Parser:
@@ -176,6 +188,12 @@ def _add_frames(parser: Parser) -> None:
     )
     frames.add_argument(
         "--driving-size", type=_size, metavar="WxH", help="of raw driving frames, or what a camera is asked for"
+    )
+    frames.add_argument(
+        "--live",
+        action="store_true",
+        help="of raw driving frames animate the newest, and leave out those that come meanwhile, as of a camera's; "
+        "without it each is animated, however late",
     )
     frames.add_argument(
         "--batch-size",

@@ -1,7 +1,6 @@
 """The command `animate`: files in, a video out, one line for every mistake."""
 
 import functools
-import io
 import logging
 import os
 import re
@@ -30,7 +29,7 @@ from motion_transformer_jax.data.image import read_image, resize_image
 from motion_transformer_jax.data.video import probe_video, read_frames
 from motion_transformer_jax.data.video_writer import write_video
 from motion_transformer_jax.errors import UserError
-from motion_transformer_jax.inference import driving, outputs
+from motion_transformer_jax.inference import driving, live, outputs
 from motion_transformer_jax.inference.animator import Animator
 from motion_transformer_jax.training.saved_config import save_config
 from motion_transformer_jax.viz.raster import resize
@@ -301,9 +300,18 @@ def test_smoothing(run, written):
     assert 0 < np.abs(np.diff(smooth, axis=0)).mean() < np.abs(np.diff(plain, axis=0)).mean()
 
 
-def test_from_pipe_to_pipe(inputs, monkeypatch, capfdbinary):
+@pytest.fixture
+def piped(inputs, monkeypatch, tmp_path):
+    """The frames of `driving.mp4`, on the standard input."""
+    (tmp_path / "raw").write_bytes(frames_of(inputs / "driving.mp4").tobytes())
+    with open(tmp_path / "raw", "rb") as file:
+        monkeypatch.setattr(live, "_STANDARD_INPUT", file.fileno())
+        yield
+
+
+@pytest.mark.usefixtures("piped")
+def test_from_pipe_to_pipe(inputs, capfdbinary):
     frames = frames_of(inputs / "driving.mp4")
-    monkeypatch.setattr("sys.stdin", type("Stdin", (), {"buffer": io.BytesIO(frames.tobytes())}))
     argv = ["--checkpoint", str(inputs / "run"), "--source", str(inputs / "source.png"), "--driving", "-", "--out", "-"]
     assert run_command(animate.main, [*argv, "--driving-size", "64x48"]) == 0
     shown = capfdbinary.readouterr()
@@ -313,9 +321,8 @@ def test_from_pipe_to_pipe(inputs, monkeypatch, capfdbinary):
     assert re.fullmatch(rb"-: 6 frames, [\d.]+ frames/s, latency \d+ ms \(95 %: \d+ ms\)\n", shown.err)
 
 
-def test_a_pipe_into_a_file(inputs, monkeypatch, tmp_path, capsys):
-    frames = frames_of(inputs / "driving.mp4")
-    monkeypatch.setattr("sys.stdin", type("Stdin", (), {"buffer": io.BytesIO(frames.tobytes())}))
+@pytest.mark.usefixtures("piped")
+def test_a_pipe_into_a_file(inputs, tmp_path, capsys):
     named = {"checkpoint": inputs / "run", "source": inputs / "source.png", "driving": "-", "driving-size": "64x48"}
     argv = [str(part) for name, value in named.items() for part in (f"--{name}", value)]
     assert run_command(animate.main, [*argv, "--out", str(tmp_path / "a.mp4"), "--fps", "10"]) == 0

@@ -75,6 +75,8 @@ def open_driving(path: str | Path, options: AnimationOptions) -> DrivingVideo | 
         return LiveDriving.open(str(path), options)
     if options.driving_size is not None:
         raise UserError(f"a driving size is for raw frames and cameras; {path} has its own")
+    if options.live:
+        raise UserError(f"only raw frames and cameras can be live; {path} has all its frames at once, leave out --live")
     info = probe_video(path)
     is_file = info.path.is_file() and info.path.suffix.lower() not in IMAGE_SUFFIXES
     fps = options.fps or info.fps

@@ -33,6 +33,7 @@ class AnimationOptions:
             strip and raw frames, which have no rate, are taken at this one. None: the driving video's, else 25.
         start, end: Seconds of the driving video between which it is taken; None: to its end.
         driving_size: (width, height) of raw driving frames, or what a camera is asked for.
+        live: Of raw driving frames take the newest whenever the model is ready for one, as of a camera's.
         sound: Keep the driving video's sound, in mp4 and webm.
         lossless: Keep every value of every pixel, in mp4 and webm.
         label: Say in the file's metadata that it is synthetic.
@@ -52,6 +53,7 @@ class AnimationOptions:
     start: float = 0.0
     end: float | None = None
     driving_size: tuple[int, int] | None = None
+    live: bool = False
     sound: bool = True
     lossless: bool = False
     label: bool = True

@@ -173,6 +173,7 @@ ROWS = [
     ("animate", "--view both", "invalid choice: 'both'"),
     ("animate", "--batch-size 0", "expected a number from 1, got '0'"),
     ("animate", "--driving-size 64", "expected WIDTHxHEIGHT in pixels, such as 640x480, got '64'"),
+    ("animate", "--live", "only raw frames and cameras can be live; driving.mp4"),
     ("animate", "--driving-size 64x48", "a driving size is for raw frames and cameras"),
     # evaluate
     ("evaluate", "--checkpoint run large", "large makes images of 64 px but run of 32 px"),
