@@ -11,7 +11,7 @@ import numpy as np
 
 from motion_transformer_jax.atomic import atomic_path, system_errors
 from motion_transformer_jax.data.frame_folder import check_frame_folder, write_frame_folder
-from motion_transformer_jax.data.image import IMAGE_SUFFIXES
+from motion_transformer_jax.data.image import PICTURE_SUFFIXES, describe
 from motion_transformer_jax.data.raw_frames import write_raw_frames
 from motion_transformer_jax.data.sound import Sound
 from motion_transformer_jax.data.video import list_frames
@@ -100,9 +100,9 @@ def find_sources(sources: Sequence[str | Path]) -> list[Path]:
     """
     found = []
     for source in map(Path, sources):
-        images = list_frames(source) if source.is_dir() else [source]
+        images = list_frames(source, PICTURE_SUFFIXES) if source.is_dir() else [source]
         if not images:
-            raise UserError(f"there is no image in {source}; expected {', '.join(sorted(IMAGE_SUFFIXES))}")
+            raise UserError(f"there is no image in {source}; expected {describe(PICTURE_SUFFIXES)}")
         found += images
     return found
 

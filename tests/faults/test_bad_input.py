@@ -98,7 +98,7 @@ ROWS = [
     ("app", "--max-bytes none", "--max-bytes"),
     # animate
     ("animate", "--source none.png", "there is no image none.png; check the path"),
-    ("animate", "--source nothing", "nothing is not an image; expected a png, jpg, bmp, webp, tif or ppm file"),
+    ("animate", "--source nothing", "nothing is not an image; expected a png, jpg, bmp, webp, tif, ppm"),
     ("animate", "--source text", "text is not an image"),
     ("animate", "--source driving.mp4", "driving.mp4 is not an image"),
     ("animate", "--source empty", "several sources have several results; give a folder for them instead of new.mp4"),
@@ -114,7 +114,7 @@ ROWS = [
     ("animate", "--driving none.mp4", "there is no file or folder none.mp4; expected a video"),
     ("animate", "--driving nothing", "cannot read nothing as a video"),
     ("animate", "--driving text", "cannot read text as a video"),
-    ("animate", "--driving empty", "empty has no readable frame"),
+    ("animate", "--driving empty", "the folder empty holds no image; expected frames of a video: "),
     ("animate", "--driving cut.mp4", "cut.mp4"),
     ("animate", "--driving sound.mp4", "sound.mp4 has no picture, only sound or text; expected a video"),
     ("animate", "--driving play.mp4", "cannot read play.mp4 as a video"),

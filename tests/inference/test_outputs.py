@@ -91,13 +91,13 @@ def test_raw_frames_on_the_standard_output(capfdbinary):
 
 
 def test_sources_are_files_and_folders(tmp_path):
-    for name in ("a/2.png", "a/10.jpg", "a/.hidden.png", "a/notes.txt", "b.png"):
+    for name in ("a/2.png", "a/10.jpg", "a/11.gif", "a/.hidden.png", "a/notes.txt", "b.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     found = find_sources([tmp_path / "b.png", str(tmp_path / "a")])
-    assert found == [tmp_path / "b.png", tmp_path / "a" / "2.png", tmp_path / "a" / "10.jpg"]
+    assert found == [tmp_path / "b.png", *(tmp_path / "a" / name for name in ("2.png", "10.jpg", "11.gif"))]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"there is no image in .*empty; expected \.bmp, "):
+    with pytest.raises(UserError, match=r"there is no image in .*empty; expected \.apng, .*\.bmp, \.gif, "):
         find_sources([tmp_path / "b.png", tmp_path / "empty"])
 
 
