@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int | None:
     """Parse the arguments, animate, and print what was done."""
     keep_compiled_programs()
     parser = _create_parser()
-    parsed = parser.parse_args(argv)
+    parsed = parser.parse_args(_with_signed_values(argv))
     limits, arguments = take_limits(parsed), vars(parsed)
 
     # Slow to import, and not needed for --help.
@@ -60,7 +60,9 @@ def main(argv: list[str]) -> int | None:
 
 
 def _describe(summary: "Summary") -> str:
-    text = f"{summary.out}: {summary.frames} frames, {summary.frames / summary.seconds:.1f} frames/s"
+    text = f"{summary.out}: {summary.frames} frame{'' if summary.frames == 1 else 's'} in {summary.seconds:.1f} s"
+    if summary.frames_per_sec is not None:
+        text += f" ({summary.frames_per_sec:.1f} frames/s after the first batch)"
     if summary.best_frame is not None:
         text += f", best frame {summary.best_frame}"
     return text if summary.latency is None else f"{text}, {_describe_latency(summary.latency)}"
@@ -140,8 +142,8 @@ def _add_motion(parser: Parser) -> None:
         "--best-frame",
         type=_best_frame,
         metavar="auto|N",
-        help="driving frame in the source's pose, from which relative motion is measured; auto: look for it "
-        "(default: 0, the first)",
+        help="driving frame in the source's pose, from which relative motion is measured, counted from 0 at --start "
+        "and at the rate of --fps; auto: look for it; other modes than relative do without (default: 0)",
     )
     motion.add_argument(
         "--multiply",
@@ -222,6 +224,17 @@ def _add_output(parser: Parser) -> None:
         action="store_true",
         help="replace a folder of PNG frames whoever made them; without it only one whose frames all have that note",
     )
+
+
+def _with_signed_values(argv: list[str]) -> list[str]:
+    """Arguments with values such as -10,0,5,5 behind an =: argparse would take them for options."""
+    joined = []
+    for argument in argv:
+        if joined and joined[-1] in ("--crop", "--driving-crop") and re.match(r"-\d", argument):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _best_frame(text: str) -> int | Literal["auto"]:

@@ -74,6 +74,11 @@ def write_result(
     elif is_still(out):
         with atomic_path(out) as temporary:
             write_image(temporary, _only(frames, out), comment=comment)
+    elif Path(out).suffix.lower() not in VIDEO_ENDINGS:
+        raise UserError(
+            f"cannot write {out}: videos are written as .mp4, .webm or .gif, a single picture as .png, and frames into "
+            "a folder, whose name ends in /; rename it"
+        )
     else:
         write_video(out, frames, fps=fps, sound=sound, comment=comment, lossless=lossless)
 

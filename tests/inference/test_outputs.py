@@ -78,6 +78,12 @@ def test_frames_without_the_label_are_kept_unless_told(tmp_path):
     assert os.listdir(out) == ["000000.png"]
 
 
+def test_unknown_endings(tmp_path):
+    for name in ("a", "a.avi"):
+        with pytest.raises(UserError, match=r"\.webm or \.gif, a single picture as \.png, .* ends in /; rename it"):
+            write_result(tmp_path / name, iter(()), fps=25)
+
+
 def test_without_loss(tmp_path):
     write_result(tmp_path / "a.mp4", FRAMES, fps=25, lossless=True)
     np.testing.assert_array_equal(list(read_frames(tmp_path / "a.mp4")), FRAMES)
