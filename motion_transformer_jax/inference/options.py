@@ -6,11 +6,10 @@ from typing import Literal
 from motion_transformer_jax.data.video_writer import FPS_RANGE
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.inference.crop import Crop
-from motion_transformer_jax.inference.retarget import Mode
+from motion_transformer_jax.inference.retarget import Mode, check_motion
 
 View = Literal["result", "side-by-side", "overlay"]
 
-MULTIPLY_RANGE = (0, 5)
 _MAX_SIDE = 8192
 
 
@@ -22,7 +21,7 @@ class AnimationOptions:
         mode, adapt_scale: As `Animator.animate_with_details` takes them; None: the engine's, and "absolute" for a still
             driving image, of which relative motion knows no change.
         best_frame: As there; None: 0.
-        multiply: Strengthens relative motion, in `MULTIPLY_RANGE`.
+        multiply: Strengthens relative motion, from 0 to 5.
         smooth: Take the jitter out of the driving motions (`smoothing.py`).
         crop: The square of the source that is animated: "auto", around the subject; "none", the largest in the middle;
             or (left, top, width, height) in pixels, as `choose_box` takes it.
@@ -63,8 +62,7 @@ class AnimationOptions:
         """Raises a UserError where a number is out of its range."""
         if self.fps is not None and not FPS_RANGE[0] <= self.fps <= FPS_RANGE[1]:
             raise UserError(f"the frame rate is {self.fps:g}; expected between {FPS_RANGE[0]} and {FPS_RANGE[1]}")
-        if not MULTIPLY_RANGE[0] <= self.multiply <= MULTIPLY_RANGE[1]:
-            raise UserError(f"motion is multiplied by {self.multiply:g}; expected between 0 and {MULTIPLY_RANGE[1]}")
+        check_motion(best_frame=self.best_frame, multiply=self.multiply)
         if not 0 <= self.start < float("inf"):
             raise UserError(f"the start is at {self.start:g} seconds; expected 0 or more")
         if self.end is not None and not self.start < self.end < float("inf"):
