@@ -43,8 +43,8 @@ class Animator:
     """Animates source images by driving videos with one trained model.
 
     Frames are uint8 [H, W, 3] of any size, or Pillow's images; those of another size than the model's are cropped to a
-    square and resized, as `resize_image` does. Where a method takes *frames*, it takes anything that can be iterated, or
-    a callable that opens the video anew at each call, such as `lambda: read_frames(path)`: memory then does not grow
+    square and resized, as `resize_image` does. Where a method takes *frames*, it takes anything that can be iterated,
+    or a callable that opens the video anew at each call, such as `lambda: read_frames(path)`: memory then does not grow
     with its length.
 
     Attributes:
