@@ -18,15 +18,19 @@ from motion_transformer_jax.limit_options import add_limits, take_limits
 # A model that comes with the package, and a figure and a motion that its training has not seen.
 _CHECKPOINT, _SOURCE, _DRIVING = "puppets", EXAMPLES / "puppet-3.png", EXAMPLES / "wave.mp4"
 
+# Frames that waited no longer to be read were as good as read at once.
+_WORTH_TELLING_SECS = 0.1
+
 if TYPE_CHECKING:
     from motion_transformer_jax.inference.animated_video import Summary
+    from motion_transformer_jax.inference.live import Latency
 
 
 def main(argv: list[str]) -> int | None:
     """Parse the arguments, animate, and print what was done."""
     keep_compiled_programs()
     parser = _create_parser()
-    parsed = parser.parse_args(argv)
+    parsed = parser.parse_args(_with_signed_values(argv))
     limits, arguments = take_limits(parsed), vars(parsed)
 
     # Slow to import, and not needed for --help.
@@ -56,13 +60,23 @@ def main(argv: list[str]) -> int | None:
 
 
 def _describe(summary: "Summary") -> str:
-    text = f"{summary.out}: {summary.frames} frames, {summary.frames / summary.seconds:.1f} frames/s"
+    text = f"{summary.out}: {summary.frames} frame{'' if summary.frames == 1 else 's'} in {summary.seconds:.1f} s"
+    if summary.frames_per_sec is not None:
+        text += f" ({summary.frames_per_sec:.1f} frames/s after the first batch)"
     if summary.best_frame is not None:
         text += f", best frame {summary.best_frame}"
-    if summary.latency is not None:
-        median, high = (round(1000 * seconds) for seconds in (summary.latency.median, summary.latency.percentile_95))
-        text += f", latency {median} ms (95 %: {high} ms)"
-    return text
+    return text if summary.latency is None else f"{text}, {_describe_latency(summary.latency)}"
+
+
+def _describe_latency(latency: "Latency") -> str:
+    median, high = (round(1000 * seconds) for seconds in (latency.median, latency.percentile_95))
+    text = f"latency {median} ms (95 %: {high} ms)"
+    if latency.paused < _WORTH_TELLING_SECS:
+        return text
+    return (
+        f"{text} from when a frame was read; frames came faster and waited {latency.paused:.1f} s to be read, which "
+        "--live avoids"
+    )
 
 
 def _create_parser() -> Parser:
@@ -101,7 +115,8 @@ def _add_files(parser: Parser) -> None:
         required=True,
         metavar="FILE",
         help="result: .mp4, .webm or .gif; NAME/ for a folder of PNG frames; .png, of a single driving image; - for "
-        "raw rgb24 frames on the standard output. Of several sources: the folder of their results",
+        "raw rgb24 frames on the standard output. Of several sources: the folder of their results. A file of that name "
+        "is replaced; of a folder of frames see --overwrite",
     )
     files.add_argument(
         "--format",
@@ -127,8 +142,8 @@ def _add_motion(parser: Parser) -> None:
         "--best-frame",
         type=_best_frame,
         metavar="auto|N",
-        help="driving frame in the source's pose, from which relative motion is measured; auto: look for it "
-        "(default: 0, the first)",
+        help="driving frame in the source's pose, from which relative motion is measured, counted from 0 at --start "
+        "and at the rate of --fps; auto: look for it; other modes than relative do without (default: 0)",
     )
     motion.add_argument(
         "--multiply",
@@ -177,6 +192,12 @@ def _add_frames(parser: Parser) -> None:
         "--driving-size", type=_size, metavar="WxH", help="of raw driving frames, or what a camera is asked for"
     )
     frames.add_argument(
+        "--live",
+        action="store_true",
+        help="of raw driving frames animate the newest, and leave out those that come meanwhile, as of a camera's; "
+        "without it each is animated, however late",
+    )
+    frames.add_argument(
         "--batch-size",
         type=_positive,
         metavar="N",
@@ -198,6 +219,22 @@ def _add_output(parser: Parser) -> None:
         action="store_false",
         help="without the note in the file's metadata that it is synthetic",
     )
+    output.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace a folder of PNG frames whoever made them; without it only one whose frames all have that note",
+    )
+
+
+def _with_signed_values(argv: list[str]) -> list[str]:
+    """Arguments with values such as -10,0,5,5 behind an =: argparse would take them for options."""
+    joined = []
+    for argument in argv:
+        if joined and joined[-1] in ("--crop", "--driving-crop") and re.match(r"-\d", argument):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _best_frame(text: str) -> int | Literal["auto"]:

@@ -96,7 +96,7 @@ def check_target(path: str | Path, *, overwrite: bool, what: str, own: Sequence[
 
 
 @contextmanager
-def system_errors(path: Path) -> Iterator[None]:
+def system_errors(path: str | Path) -> Iterator[None]:
     """Turns the system's refusals inside the body into a UserError that names the path."""
     try:
         yield

@@ -71,6 +71,8 @@ def _write_media(root: Path) -> None:
     (root / "frames").mkdir()
     for index, frame in enumerate(random_frames(3)):
         Image.fromarray(frame).save(root / "frames" / f"{index}.png")
+    (root / "numbered").mkdir()
+    Image.fromarray(random_frames(1)[0]).save(root / "numbered" / "000000.png")
 
 
 def _write_runs(root: Path) -> None:

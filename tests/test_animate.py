@@ -1,7 +1,6 @@
 """The command `animate`: files in, a video out, one line for every mistake."""
 
 import functools
-import io
 import logging
 import os
 import re
@@ -30,7 +29,7 @@ from motion_transformer_jax.data.image import read_image, resize_image
 from motion_transformer_jax.data.video import probe_video, read_frames
 from motion_transformer_jax.data.video_writer import write_video
 from motion_transformer_jax.errors import UserError
-from motion_transformer_jax.inference import driving, outputs
+from motion_transformer_jax.inference import driving, live, outputs
 from motion_transformer_jax.inference.animator import Animator
 from motion_transformer_jax.training.saved_config import save_config
 from motion_transformer_jax.viz.raster import resize
@@ -88,8 +87,8 @@ def test_frames_and_rate_are_kept(run, capsys, suffix):
     assert (info.width, info.height, info.fps) == (SIZE, SIZE, FPS)
     assert len(frames_of(out)) == NUM_FRAMES
     shown = capsys.readouterr()
-    assert shown.out.startswith(f"{out}: 6 frames, ") and shown.out.endswith(" frames/s\n")
-    assert shown.out.count("\n") == 1 and shown.err == ""
+    said = r": 6 frames in [\d.]+ s \([\d.]+ frames/s after the first batch\)\n"
+    assert re.fullmatch(re.escape(str(out)) + said, shown.out) and shown.err == ""
     assert os.listdir(out.parent) == [out.name]
 
 
@@ -191,13 +190,13 @@ def test_a_part_is_animated_from_its_first_frame(run, inputs, written):
     np.testing.assert_array_equal(written, list(animator.animate(source, part)))
 
 
-def test_a_still_for_a_still(run, inputs):
+def test_a_still_for_a_still(run, inputs, capsys):
     """In absolute mode: relative to itself a single frame has no motion."""
     animator = Animator.load(inputs / "run")
     status, out = run("result.png", driving="frames/0.png")
     source, still = read_image(inputs / "source.png"), read_image(inputs / "frames/0.png")
     expected = animator.animate(source, [still], mode="absolute")
-    assert status == 0
+    assert status == 0 and re.fullmatch(r".*result\.png: 1 frame in [\d.]+ s\n", capsys.readouterr().out)
     np.testing.assert_array_equal(read_image(out), next(expected))
     status, relative = run("relative.png", driving="frames/0.png", options=["--mode", "relative"])
     assert status == 0 and not np.array_equal(read_image(relative), read_image(out))
@@ -211,6 +210,24 @@ def test_a_folder_of_frames(run, written, tmp_path):
         assert run(out)[0] == 0
         assert len(os.listdir(tmp_path / "frames")) == NUM_FRAMES
         np.testing.assert_array_equal(frames_of(tmp_path / "frames"), written)
+
+
+def test_a_folder_of_the_users_frames_is_kept(run, inputs, tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    Image.fromarray(random_frames(1)[0]).save(tmp_path / "mine" / "000000.png")
+    before = (tmp_path / "mine" / "000000.png").read_bytes()
+    assert run("mine/")[0] == 2
+    assert "pass --overwrite" in one_line_error(capsys)
+    several = ["--source", str(inputs / "source.png"), str(tmp_path / "mine.jpg"), "--format", "frames"]
+    Image.fromarray(random_frames(1)[0]).save(tmp_path / "mine.jpg")
+    assert run(".", options=several)[0] == 2
+    assert "pass --overwrite" in one_line_error(capsys)
+    assert os.listdir(tmp_path / "mine") == ["000000.png"]
+    assert (tmp_path / "mine" / "000000.png").read_bytes() == before and not (tmp_path / "source").exists()
+    assert run("mine/", source=tmp_path / "mine" / "000000.png", options=["--overwrite"])[0] == 2
+    assert "would replace the input" in one_line_error(capsys)
+    assert run("mine/", options=["--overwrite"])[0] == 0
+    assert len(os.listdir(tmp_path / "mine")) == NUM_FRAMES
 
 
 def test_without_loss(run, written):
@@ -233,7 +250,7 @@ def test_several_sources(run, inputs, tmp_path, capsys):
     status, out = run("results", source=tmp_path / "faces")
     assert status == 0 and sorted(os.listdir(out)) == ["a.mp4", "b.mp4"]
     shown = capsys.readouterr().out.splitlines()
-    assert [line.split(",")[0] for line in shown] == [f"{out}/{name}.mp4: 6 frames" for name in ("a", "b")]
+    assert [line.split(" in ")[0] for line in shown] == [f"{out}/{name}.mp4: 6 frames" for name in ("a", "b")]
     options = ["--source", str(inputs / "source.png"), str(tmp_path / "faces" / "a.png"), "--format", "frames"]
     status, out = run("results", options=options)
     assert status == 0 and sorted(os.listdir(out)) == ["a", "a.mp4", "b.mp4", "source"]
@@ -291,21 +308,29 @@ def test_smoothing(run, written):
     assert 0 < np.abs(np.diff(smooth, axis=0)).mean() < np.abs(np.diff(plain, axis=0)).mean()
 
 
-def test_from_pipe_to_pipe(inputs, monkeypatch, capfdbinary):
+@pytest.fixture
+def piped(inputs, monkeypatch, tmp_path):
+    """The frames of `driving.mp4`, on the standard input."""
+    (tmp_path / "raw").write_bytes(frames_of(inputs / "driving.mp4").tobytes())
+    with open(tmp_path / "raw", "rb") as file:
+        monkeypatch.setattr(live, "_STANDARD_INPUT", file.fileno())
+        yield
+
+
+@pytest.mark.usefixtures("piped")
+def test_from_pipe_to_pipe(inputs, capfdbinary):
     frames = frames_of(inputs / "driving.mp4")
-    monkeypatch.setattr("sys.stdin", type("Stdin", (), {"buffer": io.BytesIO(frames.tobytes())}))
     argv = ["--checkpoint", str(inputs / "run"), "--source", str(inputs / "source.png"), "--driving", "-", "--out", "-"]
     assert run_command(animate.main, [*argv, "--driving-size", "64x48"]) == 0
     shown = capfdbinary.readouterr()
     got = np.frombuffer(shown.out, np.uint8).reshape(NUM_FRAMES, SIZE, SIZE, 3)
     expected = list(Animator.load(inputs / "run", batch_size=1).animate(read_image(inputs / "source.png"), frames))
     np.testing.assert_array_equal(got, expected)
-    assert re.fullmatch(rb"-: 6 frames, [\d.]+ frames/s, latency \d+ ms \(95 %: \d+ ms\)\n", shown.err)
+    assert re.fullmatch(rb"-: 6 frames in [\d.]+ s \([^)]+\), latency \d+ ms \(95 %: \d+ ms\)\n", shown.err)
 
 
-def test_a_pipe_into_a_file(inputs, monkeypatch, tmp_path, capsys):
-    frames = frames_of(inputs / "driving.mp4")
-    monkeypatch.setattr("sys.stdin", type("Stdin", (), {"buffer": io.BytesIO(frames.tobytes())}))
+@pytest.mark.usefixtures("piped")
+def test_a_pipe_into_a_file(inputs, tmp_path, capsys):
     named = {"checkpoint": inputs / "run", "source": inputs / "source.png", "driving": "-", "driving-size": "64x48"}
     argv = [str(part) for name, value in named.items() for part in (f"--{name}", value)]
     assert run_command(animate.main, [*argv, "--out", str(tmp_path / "a.mp4"), "--fps", "10"]) == 0
@@ -432,7 +457,7 @@ assert not loaded, loaded
     command = [sys.executable, "-W", "error", "-c", program, *argv, "--out", str(tmp_path / "result.mp4")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{tmp_path}/result.mp4: 1 frames, ") and done.stderr == ""
+    assert done.stdout.startswith(f"{tmp_path}/result.mp4: 1 frame in ") and done.stderr == ""
 
 
 def test_a_step_is_chosen(inputs):

@@ -44,7 +44,10 @@ class VideoContainer:
         fps: Mean frames per second.
         num_frames: Frames in the file as its header has it, or None.
         origin: When the first frame is shown, in seconds on the file's own clock; None until it is decoded.
+        has_clock: Frames have times.
     """
+
+    has_clock = True
 
     def __init__(self, path: Path, limits: MediaLimits):
         """Opens a file; no frame is decoded for the caller yet.
@@ -236,7 +239,7 @@ class VideoContainer:
         end = self._declared_end
         if end is None or end - self._end <= max(Fraction(3, 2) / self.fps, end / 50):
             return []
-        return [f"the file ends early, after {float(self._end):.2f} of {float(end):.2f} seconds"]
+        return [broken_end(f"{float(self._end):.2f}", f"{float(end):.2f}", "seconds")]
 
 
 def _shown_at(frame: av.VideoFrame) -> Fraction | None:
@@ -265,6 +268,11 @@ def open_media(path: Path, limits: MediaLimits, **options: str) -> av.container.
 def broken_frames(count: int) -> list[str]:
     """The complaint about broken frames, if there are any."""
     return [f"{count} broken frame{'s' if count > 1 else ''} skipped"] if count else []
+
+
+def broken_end(found: int | str, claimed: int | str, unit: str) -> str:
+    """The complaint about a file that is cut short."""
+    return f"the file ends early, after {found} of {claimed} {unit}"
 
 
 def _upright(image: np.ndarray, display_matrix: np.ndarray | None) -> np.ndarray:

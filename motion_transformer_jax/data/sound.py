@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 
 from motion_transformer_jax.data.container import open_media
+from motion_transformer_jax.data.image import IMAGE_SUFFIXES
 from motion_transformer_jax.data.limits import current_limits
 
 logger = logging.getLogger(__name__)
@@ -39,11 +40,13 @@ class Sound:
 
 
 def has_sound(path: Path) -> bool:
-    """Whether a video file has sound that FFmpeg knows how to read.
+    """Whether a video file has sound that FFmpeg knows how to read; an animated image has none.
 
     Raises:
         UserError: It is no video.
     """
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return False
     with open_media(path, current_limits()) as container:
         return bool(container.streams.audio) and container.streams.audio[0].codec_context is not None
 

@@ -1,8 +1,8 @@
 """Videos from the disk, one frame at a time: uint8 [H, W, 3] in RGB order, at a constant frame rate.
 
-A *video* is a file (mp4, mov, webm, mkv, avi, gif, ...), a folder of images in natural order ("frame_2" before
-"frame_10"), or a film strip: one image with square frames side by side, as FOMM's datasets have them. Folders and
-strips have no clock of their own and count as 25 frames a second.
+A *video* is a file (mp4, mov, webm, mkv, avi, gif, ...), an animated image (webp, png, avif), a folder of images in
+natural order ("frame_2" before "frame_10"), or a film strip: one image with square frames side by side, as FOMM's
+datasets have them. Folders and strips have no clock of their own and count as 25 frames a second.
 """
 
 import logging
@@ -18,8 +18,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from motion_transformer_jax.data.animated_image import AnimatedImage, is_animated
 from motion_transformer_jax.data.container import DEFAULT_FPS, TimedFrame, VideoContainer, broken_frames
-from motion_transformer_jax.data.image import IMAGE_SUFFIXES, image_size, read_image, resize_image
+from motion_transformer_jax.data.image import IMAGE_SUFFIXES, describe, image_size, read_image, resize_image
 from motion_transformer_jax.data.limits import MediaLimits, applied, current_limits
 from motion_transformer_jax.errors import UserError
 
@@ -43,6 +44,7 @@ class VideoInfo:
         height: Pixels.
         num_frames: About how many frames `read_frames` will give, or None where the file does not say.
         origin: When the first frame is shown, in seconds on the file's own clock, which its sound shares.
+        has_clock: Whether it has a clock of its own.
     """
 
     path: Path
@@ -51,6 +53,7 @@ class VideoInfo:
     height: int
     num_frames: int | None
     origin: Fraction
+    has_clock: bool = True
 
 
 def probe_video(path: str | Path) -> VideoInfo:
@@ -63,7 +66,8 @@ def probe_video(path: str | Path) -> VideoInfo:
     with closing(_open(path, limits)) as video:
         for _, _, image in video.timed_frames():
             height, width = image.shape[:2]
-            return VideoInfo(path, float(video.fps), width, height, video.num_frames, video.origin or Fraction(0))
+            origin = video.origin or Fraction(0)
+            return VideoInfo(path, float(video.fps), width, height, video.num_frames, origin, video.has_clock)
     raise _no_frames(path, limits)
 
 
@@ -86,7 +90,7 @@ def read_frames(
     at the end.
 
     Args:
-        path: A video file, a folder of frames, or a film strip.
+        path: A video file, an animated image, a folder of frames, or a film strip.
         size: (height, width) in pixels to bring frames to, as `resize_image` does: centre crop, then Lanczos. None
             keeps their own size.
         fps: Frames per second to resample to; None keeps the file's (mean) rate.
@@ -117,9 +121,9 @@ def frame_span(start: float, end: float | None, fps: float | Fraction) -> tuple[
 
 
 def list_videos(folder: str | Path) -> list[Path]:
-    """Lists the videos in a folder: files, film strips and folders of frames, in natural order.
+    """Lists the videos in a folder: files, animated images, film strips and folders of frames, in natural order.
 
-    Hidden files, and images that are no strips, are left out; damaged and empty videos are not.
+    Hidden files, and still images that are no strips, are left out; damaged and empty videos are not.
 
     Raises:
         UserError: There is no such folder.
@@ -130,13 +134,13 @@ def list_videos(folder: str | Path) -> list[Path]:
     return [path for path in _visible(folder) if _is_video(path)]
 
 
-def list_frames(folder: Path) -> list[Path]:
-    """Lists the images in a folder of frames, in natural order, without hidden files.
+def list_frames(folder: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[Path]:
+    """Lists the images in a folder of frames, those of such suffixes, in natural order, without hidden files.
 
     Raises:
         UserError: The folder cannot be listed.
     """
-    return [path for path in _visible(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+    return [path for path in _visible(folder) if path.suffix.lower() in suffixes]
 
 
 def at_constant_rate(timed_frames: Iterable[tuple[Fraction, Fraction, _Frame]], fps: Fraction) -> Iterator[_Frame]:
@@ -211,16 +215,22 @@ def _existing(path: str | Path) -> Path:
 
 
 def _no_frames(path: Path, limits: MediaLimits) -> UserError:
+    if path.is_dir():
+        return UserError(f"the folder {path} holds no image; expected frames of a video: {describe(IMAGE_SUFFIXES)}")
     return UserError(
         f"{path} has no readable frame of {limits.max_pixels:,} pixels or fewer; check that it is a video and that the "
         "file is whole, or raise --max-pixels if you trust it"
     )
 
 
-def _open(path: Path, limits: MediaLimits) -> "VideoContainer | _Images":
-    if not path.is_dir() and path.suffix.lower() not in IMAGE_SUFFIXES:
+def _open(path: Path, limits: MediaLimits) -> "VideoContainer | AnimatedImage | _Images":
+    if path.is_dir():
+        return _Images(path, limits)
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
         return VideoContainer(path, limits)
-    return _Images(path, limits)
+    with applied(limits):
+        animated = is_animated(path)
+    return AnimatedImage(path, limits) if animated else _Images(path, limits)
 
 
 def _natural_key(path: Path) -> tuple:
@@ -245,14 +255,15 @@ def _is_video(path: Path) -> bool:
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         return path.suffix.lower() in VIDEO_SUFFIXES
     try:
-        return _strip_length(*image_size(path)) >= 2
-    except UserError:  # a damaged strip; whoever reads it will say so
+        return _strip_length(*image_size(path)) >= 2 or is_animated(path)
+    except UserError:  # a damaged image; whoever reads it will say so
         return True
 
 
 class _Images:
     """A folder of frames or a film strip. An image that is no strip is a video of one frame."""
 
+    has_clock = False
     fps = DEFAULT_FPS
     origin = Fraction(0)
 

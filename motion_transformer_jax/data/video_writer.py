@@ -16,6 +16,7 @@ from motion_transformer_jax.errors import UserError
 
 VIDEO_ENDINGS = (".mp4", ".webm", ".gif")  # of videos that can be written
 FPS_RANGE = (0.01, 1000)  # frames per second that can be written
+COMMENT_KEY = "Comment"  # of a PNG's text
 
 
 def write_video(
@@ -85,7 +86,7 @@ def write_image(path: str | Path, image: np.ndarray, *, comment: str = "") -> No
     with atomic_path(path) as temporary:
         picture, metadata = Image.fromarray(_checked(image)), PngInfo()
         if comment:
-            metadata.add_text("Comment", comment)
+            metadata.add_text(COMMENT_KEY, comment)
         with system_errors(path):
             picture.save(temporary, format="PNG", pnginfo=metadata)
 

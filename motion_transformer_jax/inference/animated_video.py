@@ -16,14 +16,16 @@ import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from motion_transformer_jax.data.image import image_size, resize_image
+from motion_transformer_jax.data.image import image_size, read_image, resize_image
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.inference.animated_frame import AnimatedFrame, DrivingFrame
 from motion_transformer_jax.inference.animator import Animator
+from motion_transformer_jax.inference.crop import check_crop
 from motion_transformer_jax.inference.driving import DrivingVideo, open_driving
 from motion_transformer_jax.inference.live import Latency, LiveDriving, is_live
 from motion_transformer_jax.inference.options import PLAIN, AnimationOptions
 from motion_transformer_jax.inference.outputs import (
+    check_replaceable,
     find_sources,
     is_single,
     is_still,
@@ -50,6 +52,8 @@ class Summary:
         out: What was written.
         frames: Frames written.
         seconds: From the first use of the model to the last frame: compilation, reading and encoding included.
+        frames_per_sec: From the end of the first batch, with which the model was compiled; None where there was no
+            other.
         best_frame: Driving frame that was chosen automatically, else None.
         latency: Of live frames, else None.
     """
@@ -57,6 +61,7 @@ class Summary:
     out: str | Path
     frames: int = 0
     seconds: float = 0.0
+    frames_per_sec: float | None = None
     best_frame: int | None = None
     latency: Latency | None = None
 
@@ -88,6 +93,7 @@ def animate_video(
     """
     work = _Work(create_animator, open_driving(driving, options), options, on_frame)
     _check_distinct(out, source, driving)
+    check_replaceable(out, overwrite=options.overwrite)
     return work.animate(source, out, one_of_many=False)
 
 
@@ -104,7 +110,8 @@ def animate_sources(
     """Animates many images by one driving video, one after the other; its motions are estimated once and kept.
 
     Args:
-        sources: Images, and folders of images.
+        sources: Images, and folders of images. All are read before the first is animated; a damaged one of a folder is
+            left out, with a warning.
         folder: Of the results, each named after its source. It is made if it is missing; results of those names are
             replaced, and other files stay.
         form: One of `FORMATS`: the results' ending, or "frames" for a folder of PNG frames each; None: mp4, and png for
@@ -118,14 +125,37 @@ def animate_sources(
         raise UserError("live frames move one source; give a single image")
     if is_single(folder):
         raise UserError(f"several sources have several results; give a folder for them instead of {folder}")
-    images, video = find_sources(sources), open_driving(driving, options)
+    images, video = _readable(find_sources(sources), sources), open_driving(driving, options)
     work = _Work(create_animator, video, options, on_frame)
     outs = name_results(images, folder, form or ("png" if video.num_frames == 1 else "mp4"))
     for image, out in zip(images, outs, strict=True):
-        image_size(image)
+        check_crop(options.crop, image_size(image), str(image))
         _check_distinct(out, image, driving)
+        check_replaceable(out, overwrite=options.overwrite)
     with made_folder(folder):
         return [work.animate(image, out, one_of_many=True) for image, out in zip(images, outs, strict=True)]
+
+
+def _readable(images: Sequence[Path], named: Sequence[str | Path]) -> list[Path]:
+    """The images that can be read.
+
+    Raises:
+        UserError: One cannot be read that was named itself, or none can.
+    """
+    readable, complaint, named = [], None, set(map(Path, named))
+    for image in images:
+        try:
+            read_image(image)
+        except UserError as error:
+            if image in named:
+                raise
+            logger.warning("%s; it is left out", error)
+            complaint = complaint or error
+        else:
+            readable.append(image)
+    if not readable:
+        raise complaint
+    return readable
 
 
 class _Work:
@@ -141,7 +171,7 @@ class _Work:
         self._create_animator = cache(create_animator)
         self._driving, self._options, self._on_frame = driving, options, on_frame
         self._kept: list[DrivingFrame] | None = None
-        if options.best_frame not in (None, 0, "auto"):
+        if options.best_frame not in (None, 0, "auto") and options.mode in (None, "relative"):
             driving.require_frame(options.best_frame)
 
     def animate(self, path: str | Path, out: str | Path, *, one_of_many: bool) -> Summary:
@@ -156,6 +186,7 @@ class _Work:
             sound=self._driving.sound,
             lossless=self._options.lossless,
             label=self._options.label,
+            overwrite=self._options.overwrite,
         )
         return summary
 
@@ -170,7 +201,12 @@ class _Work:
                 self._on_frame(summary.frames, self._driving.num_frames, image)
             yield image
             summary.frames += 1
-        summary.seconds = time.monotonic() - start
+            if summary.frames == animator.batch_size:
+                first_batch_done = time.monotonic()
+        end, later_frames = time.monotonic(), summary.frames - animator.batch_size
+        summary.seconds = end - start
+        if later_frames > 0:
+            summary.frames_per_sec = later_frames / (end - first_batch_done)
         summary.latency = self._driving.latency() if live else None
 
     def _animate(
@@ -244,7 +280,9 @@ def _ignore(_warning: str) -> None:
 
 def _check_distinct(out: str | Path, *inputs: str | Path) -> None:
     for path in inputs:
-        if os.path.exists(path) and os.path.exists(out) and os.path.samefile(path, out):
+        if not (os.path.exists(path) and os.path.exists(out)):
+            continue
+        if os.path.samefile(path, out) or Path(out).resolve() in Path(path).resolve().parents:
             raise UserError(f"the output {out} would replace the input {path}; choose another name")
 
 

@@ -14,33 +14,38 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
+from PIL import Image
 
-from motion_transformer_jax.data.image import resize_image
+from motion_transformer_jax.data.image import image_array, resize_image
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.inference.animated_frame import AnimatedFrame, DrivingFrame, SourceState
 from motion_transformer_jax.inference.batching import default_batch_size, in_order, pad_batch, split_batches
 from motion_transformer_jax.inference.retarget import (
     Mode,
     check_mode,
+    check_motion,
     movement_scale,
     nearest_frame,
     no_driving_frames,
     retarget,
 )
+from motion_transformer_jax.inference.smoothing import smoothed
 from motion_transformer_jax.models.animation_model import AnimationModel, create_animation_model
 from motion_transformer_jax.models.motion import Motion
 from motion_transformer_jax.ops.backend import jit_program
 from motion_transformer_jax.training.checkpoint import load_variables
 
-Frames = Iterable[np.ndarray] | Callable[[], Iterable[np.ndarray]]
+Picture = np.ndarray | Image.Image
+Frames = Iterable[Picture] | Callable[[], Iterable[Picture]]
 
 
 class Animator:
     """Animates source images by driving videos with one trained model.
 
-    Frames are uint8 [H, W, 3] of any size; those of another size than the model's are cropped to a square and resized,
-    as `resize_image` does. Where a method takes *frames*, it takes anything that can be iterated, or a callable that
-    opens the video anew at each call, such as `lambda: read_frames(path)`: memory then does not grow with its length.
+    Frames are uint8 [H, W, 3] of any size, or Pillow's images; those of another size than the model's are cropped to a
+    square and resized, as `resize_image` does. Where a method takes *frames*, it takes anything that can be iterated,
+    or a callable that opens the video anew at each call, such as `lambda: read_frames(path)`: memory then does not grow
+    with its length.
 
     Attributes:
         image_size: S, side of the model's images in pixels.
@@ -94,8 +99,8 @@ class Animator:
         check_mode(mode, has_disentangler=self.has_disentangler)
         return mode
 
-    def encode_source(self, source: np.ndarray) -> SourceState:
-        """Encodes a source image, uint8 [H, W, 3]; the result serves any number of videos."""
+    def encode_source(self, source: Picture) -> SourceState:
+        """Encodes a source image; the result serves any number of videos."""
         image = self._fit(source)
         motion = jax.tree.map(lambda x: x[:1], self._estimate(self._pad([image])))
         return self._encode(image[None], motion)
@@ -112,29 +117,37 @@ class Animator:
 
     def animate(
         self,
-        source: np.ndarray | SourceState,
+        source: Picture | SourceState,
         frames: Frames,
         *,
         mode: Mode | None = None,
         adapt_scale: bool | None = None,
         best_frame: int | Literal["auto"] = 0,
         multiply: float = 1.0,
+        smooth_fps: float | None = None,
     ) -> Iterator[np.ndarray]:
         """Streams the result, uint8 [S, S, 3]; see `animate_with_details`."""
         details = self.animate_with_details(
-            source, frames, mode=mode, adapt_scale=adapt_scale, best_frame=best_frame, multiply=multiply
+            source,
+            frames,
+            mode=mode,
+            adapt_scale=adapt_scale,
+            best_frame=best_frame,
+            multiply=multiply,
+            smooth_fps=smooth_fps,
         )
         return (frame.image for frame in details)
 
     def animate_with_details(
         self,
-        source: np.ndarray | SourceState,
+        source: Picture | SourceState,
         frames: Frames,
         *,
         mode: Mode | None = None,
         adapt_scale: bool | None = None,
         best_frame: int | Literal["auto"] = 0,
         multiply: float = 1.0,
+        smooth_fps: float | None = None,
     ) -> Iterator[AnimatedFrame]:
         """Streams the result with the motions and masks behind it, one frame for each driving frame, in their order.
 
@@ -142,27 +155,31 @@ class Animator:
         the frames are drawn.
 
         Args:
-            source: uint8 [H, W, 3], or what `encode_source` gave.
-            frames: The driving video; uint8 [H, W, 3] each. With another `best_frame` than 0 it is read twice: a list
+            source: An image, or what `encode_source` gave.
+            frames: The driving video. With another `best_frame` than 0 it is read twice: a list
                 or a callable.
             mode: "relative": the source's motion plus the driving change since one driving frame; "absolute": the
                 driving motion; "avd": the driving pose in the source's shape, by the disentangler. None: `self.mode`.
             adapt_scale: Scale relative motion by the figures' size. None: `self.adapt_scale`.
             best_frame: Index of the driving frame that relative motion is measured against, which should be in the
                 source's pose; "auto" looks for it. The other modes do not look at it.
-            multiply: Strengthens relative motion, 1 as it is.
+            multiply: Strengthens relative motion, 1 as it is; 0 to 5.
+            smooth_fps: Frames per second of the driving video, to take the jitter out of its motion; None: leave it.
 
         Raises:
-            UserError: There are no frames, or none with that index; the model has no disentangler for "avd".
+            UserError: There are no frames, or none with that index; a number is out of its range; the model has no
+                disentangler for "avd".
+            TypeError: The source or a frame is no image.
             ValueError: Another mode; a frame is not uint8 [H, W, 3]; `frames` cannot be read twice but must be.
         """
         mode = self.choose_mode(mode)
+        check_motion(best_frame=best_frame, multiply=multiply, smooth_fps=smooth_fps)
         source = self._source_state(source)
         # Other motion than relative does not depend on the initial frame, whichever it is.
-        initial, frames = self._initial_motion(source, frames, best_frame if mode == "relative" else 0)
-        return self.animate_tracked(
-            source, self.track(frames), initial, mode=mode, adapt_scale=adapt_scale, multiply=multiply
-        )
+        best_frame = best_frame if mode == "relative" else 0
+        initial, frames = self._initial_motion(source, frames, best_frame, smooth_fps)
+        driving = self._follow(frames, smooth_fps)
+        return self.animate_tracked(source, driving, initial, mode=mode, adapt_scale=adapt_scale, multiply=multiply)
 
     def animate_tracked(
         self,
@@ -183,9 +200,10 @@ class Animator:
             mode, adapt_scale, multiply: As `animate_with_details` takes them.
 
         Raises:
-            UserError: The model has no disentangler for "avd".
+            UserError: `multiply` is out of its range; the model has no disentangler for "avd".
             ValueError: Another mode.
         """
+        check_motion(multiply=multiply)
         mode, scale = self.choose_mode(mode), 1.0
         if mode == "relative" and (self.adapt_scale if adapt_scale is None else adapt_scale):
             scale = movement_scale(source.motion.keypoints[0], initial.keypoints[0])
@@ -201,15 +219,19 @@ class Animator:
             for frame, (motion, image, mask) in in_order(started, ahead=self._ahead)
         )
 
+    def _follow(self, frames: Frames, smooth_fps: float | None) -> Iterator[DrivingFrame]:
+        return self.track(frames) if smooth_fps is None else smoothed(self.track(frames), smooth_fps)
+
     def _initial_motion(
-        self, source: SourceState, frames: Frames, best_frame: int | Literal["auto"]
+        self, source: SourceState, frames: Frames, best_frame: int | Literal["auto"], smooth_fps: float | None
     ) -> tuple[Motion, Frames]:
         """Motion of the initial frame, [1, K, 2], and the frames, which are still whole."""
         stream = _open(frames)
         if best_frame != 0 and stream is frames:
             raise ValueError("with a best_frame other than 0 frames are read twice; pass a list or a callable")
         if best_frame == "auto":
-            best_frame, stream = nearest_frame(source.motion, self.estimate_motions(stream)), _open(frames)
+            motions = (driving.motion for driving in self._follow(stream, smooth_fps))
+            best_frame, stream = nearest_frame(source.motion, motions), _open(frames)
         skipped = sum(1 for _ in islice(stream, best_frame))
         first = next(stream, None)
         if first is None and not skipped:
@@ -219,10 +241,12 @@ class Animator:
                 f"there is no driving frame {best_frame}; the video has {skipped}, "
                 f"choose a best frame from 0 to {skipped - 1}"
             )
+        if best_frame and smooth_fps is not None:  # hangs on the frames before it
+            return next(islice(self._follow(frames, smooth_fps), best_frame, None)).motion, frames
         motion = jax.tree.map(lambda x: x[:1], self._estimate(self._pad([self._fit(first)])))
         return jax.device_get(motion), chain([first], stream) if best_frame == 0 else frames
 
-    def _source_state(self, source: np.ndarray | SourceState) -> SourceState:
+    def _source_state(self, source: Picture | SourceState) -> SourceState:
         return source if isinstance(source, SourceState) else self.encode_source(source)
 
     def _batches(self, frames: Frames) -> Iterator[list[np.ndarray]]:
@@ -234,14 +258,28 @@ class Animator:
     def _stack(self, motions: list[Motion]) -> Motion:
         return jax.tree.map(lambda *leaves: self._pad([leaf[0] for leaf in leaves]), *motions)
 
-    def _fit(self, frame: np.ndarray) -> np.ndarray:
+    def _fit(self, frame: Picture) -> np.ndarray:
+        frame = _as_array(frame)
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
             raise ValueError(f"expected a frame uint8 [H, W, 3], got {frame.dtype} {list(frame.shape)}")
         size = (self.image_size, self.image_size)
         return frame if frame.shape[:2] == size else resize_image(frame, size)
 
 
-def _open(frames: Frames) -> Iterator[np.ndarray]:
+def _as_array(image: Picture) -> np.ndarray:
+    if isinstance(image, Image.Image):
+        return image_array(image)
+    if not hasattr(image, "__array__"):
+        raise TypeError(
+            f"expected an image, uint8 [H, W, 3] or Pillow's, got a {type(image).__name__}; read files with "
+            "data.image.read_image and data.video.read_frames"
+        )
+    return np.asarray(image)
+
+
+def _open(frames: Frames) -> Iterator[Picture]:
+    if isinstance(frames, str | os.PathLike):
+        raise TypeError(f"expected driving frames, got a path, {frames}; read it with data.video.read_frames")
     return iter(frames() if callable(frames) else frames)
 
 

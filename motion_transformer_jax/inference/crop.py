@@ -74,13 +74,21 @@ def choose_box(crop: Crop, picture: np.ndarray, name: str, *, leave_room: bool =
         box = square_around(*square, (height, width))
         logger.info("%s is cropped to %s, around %s", name, box, subject)
         return box
+    check_crop(crop, (height, width), name)
     left, top, crop_width, crop_height = crop
+    return square_around(left + crop_width / 2, top + crop_height / 2, max(crop_width, crop_height), (height, width))
+
+
+def check_crop(crop: Crop, size: tuple[int, int], name: str) -> None:
+    """Raises a UserError if a crop is a rectangle that does not lie inside a picture of (height, width)."""
+    if crop in ("none", "auto"):
+        return
+    (height, width), (left, top, crop_width, crop_height) = size, crop
     inside = 0 <= left < left + crop_width <= width and 0 <= top < top + crop_height <= height
     if not inside:
         raise UserError(
             f"the crop {left},{top},{crop_width},{crop_height} does not lie inside {name}, which is {width}x{height}"
         )
-    return square_around(left + crop_width / 2, top + crop_height / 2, max(crop_width, crop_height), (height, width))
 
 
 def still_path(box: Box, size: tuple[int, int]) -> BoxPath:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from motion_transformer_jax.data.image import IMAGE_SUFFIXES
 from motion_transformer_jax.data.sound import Sound, has_sound
 from motion_transformer_jax.data.video import VideoInfo, frame_span, probe_video, read_frames
 from motion_transformer_jax.errors import UserError
@@ -76,16 +75,17 @@ def open_driving(path: str | Path, options: AnimationOptions) -> DrivingVideo | 
         return LiveDriving.open(str(path), options)
     if options.driving_size is not None:
         raise UserError(f"a driving size is for raw frames and cameras; {path} has its own")
+    if options.live:
+        raise UserError(f"only raw frames and cameras can be live; {path} has all its frames at once, leave out --live")
     info = probe_video(path)
-    is_file = info.path.is_file() and info.path.suffix.lower() not in IMAGE_SUFFIXES
     fps = options.fps or info.fps
     # Frames without a clock are read at one rate and shown at another, in whose seconds start and end are told.
-    pace = 1.0 if is_file else fps / info.fps
+    pace = 1.0 if info.has_clock else fps / info.fps
     start, end = options.start * pace, None if options.end is None else options.end * pace
-    read_fps = fps if is_file else info.fps
+    read_fps = fps if info.has_clock else info.fps
     first, count = frame_span(start, end, read_fps)
     sound = None
-    if is_file and options.sound and has_sound(info.path):
+    if info.has_clock and options.sound and has_sound(info.path):
         sound = Sound(info.path, info.origin + Fraction(first) / Fraction(read_fps))
     whole = DrivingVideo(
         path=info.path,
@@ -94,7 +94,7 @@ def open_driving(path: str | Path, options: AnimationOptions) -> DrivingVideo | 
         sound=sound,
         start=start,
         end=end,
-        resample_fps=options.fps if is_file else None,
+        resample_fps=options.fps if info.has_clock else None,
         boxes=None,
     )
     return whole if options.driving_crop == "none" else _cropped(whole, options)

@@ -1,9 +1,9 @@
 """Driving frames as they happen, raw from a pipe or from a camera, and how late the result comes."""
 
 import logging
+import os
 import queue
 import signal
-import sys
 import threading
 import time
 from array import array
@@ -27,24 +27,36 @@ from motion_transformer_jax.inference.options import AnimationOptions
 logger = logging.getLogger(__name__)
 
 STANDARD_STREAM = "-"
+_STANDARD_INPUT = 0  # the file descriptor
 _CAMERAS = "/dev/video"
+# Frames that are read ahead of the model; what it cannot keep up with waits in the pipe.
+_MOST_WAITING = 8
+_LOOK_UP_SECS = 0.1
 
 _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds from a driving frame's arrival to its result, written: half of the frames, and 95 %, took no longer."""
+    """How late results are, in seconds from when a driving frame was read to when its result was written.
+
+    Attributes:
+        median, percentile_95: Half of the frames, and 95 %, took no longer.
+        paused: How long nothing was read, in all, since too many frames waited already. Those that came meanwhile
+            waited outside, and are later than their latency says by up to as much.
+    """
 
     median: float
     percentile_95: float
+    paused: float
 
 
 class LiveDriving:
     """What `DrivingVideo` is for videos, for frames that are read once.
 
-    Of a camera only the newest frame counts whenever the model is ready for one. Ctrl-C ends the frames, so that the
-    result is finished; a second one abandons it.
+    Of a camera, and of a pipe if so wished, only the newest frame counts whenever the model is ready for one; else no
+    frame is lost, and what the model cannot keep up with waits in the pipe. Ctrl-C ends the frames, so that the result
+    is finished; a second one abandons it.
 
     Attributes:
         fps: Frames per second of the result.
@@ -65,7 +77,7 @@ class LiveDriving:
             newest_only: Leave out frames that nobody waited for, and keep the result at their pace.
         """
         self.name, self.fps, self._crop = name, fps, crop
-        self._arriving = _stamped(frames)
+        self._arrivals = _Arrivals(frames, newest_only=newest_only)
         self._newest_only = newest_only
         self._arrived: deque[float] = deque()
         self._latencies = array("f")
@@ -83,18 +95,18 @@ class LiveDriving:
         if path == STANDARD_STREAM:
             if options.driving_size is None:
                 raise UserError("raw frames on the standard input do not tell their size; give --driving-size WxH")
-            frames, name = read_raw_frames(sys.stdin.buffer, options.driving_size), "the standard input"
+            frames, name = _read_standard_input(options.driving_size), "the standard input"
         else:
             frames, name = read_camera(path, size=options.driving_size, fps=options.fps), path
         if options.end is not None:
             frames = islice(frames, max(1, round(options.end * fps)))
-        return cls(name, frames, fps, options.driving_crop, newest_only=path != STANDARD_STREAM)
+        return cls(name, frames, fps, options.driving_crop, newest_only=options.live or path != STANDARD_STREAM)
 
     def frames(self) -> Iterator[np.ndarray]:
         """Streams uint8 [H, W, 3], once."""
         box: Box | None = None
         with _ended_by_interrupt() as ended:
-            for arrived, frame in _newest(self._arriving) if self._newest_only else self._arriving:
+            for arrived, frame in self._arrivals:
                 if ended.is_set():
                     return
                 if box is None and self._crop != "none":
@@ -119,7 +131,10 @@ class LiveDriving:
 
     def latency(self) -> Latency | None:
         """Of the results so far."""
-        return Latency(*map(float, np.percentile(self._latencies, (50, 95)))) if self._latencies else None
+        if not self._latencies:
+            return None
+        median, high = map(float, np.percentile(self._latencies, (50, 95)))
+        return Latency(median, high, 0.0 if self._newest_only else self._arrivals.paused_secs)
 
 
 def is_live(path: str | Path) -> bool:
@@ -127,42 +142,71 @@ def is_live(path: str | Path) -> bool:
     return str(path) == STANDARD_STREAM or str(path).startswith(_CAMERAS)
 
 
-def _stamped(items: Iterable[_Item]) -> Iterator[tuple[float, _Item]]:
-    for item in items:
-        yield time.monotonic(), item
+class _Arrivals:
+    """Draws items in a thread as they come, and gives each with the time at which it came.
 
+    Attributes:
+        paused_secs: How long the thread has drawn nothing, in all, since nobody took what it had.
+    """
 
-def _newest(items: Iterator[_Item]) -> Iterator[_Item]:
-    """Draws items in a thread and gives the newest each time; what nobody waited for is left out."""
-    waiting: queue.Queue = queue.Queue(maxsize=1)
-    left = threading.Event()
+    def __init__(self, items: Iterator[_Item], *, newest_only: bool):
+        """Draws nothing yet.
 
-    def draw() -> None:
+        Args:
+            items: Drawn by the thread alone.
+            newest_only: Give only the newest item each time; else every one, and pause where too many wait.
+        """
+        self.paused_secs = 0.0
+        self._items, self._newest_only = items, newest_only
+        self._waiting: queue.Queue = queue.Queue(maxsize=1 if newest_only else _MOST_WAITING)
+        self._left = threading.Event()
+
+    def __iter__(self) -> Iterator[tuple[float, _Item]]:
+        """Streams (seconds of the monotonic clock, item), once; raises what drawing raised."""
+        threading.Thread(target=self._draw, daemon=True).start()
         try:
-            for item in items:
-                if left.is_set():
+            while True:
+                arrival, error = self._waiting.get()
+                if error is not None:
+                    raise error
+                if arrival is None:
                     return
-                with suppress(queue.Empty):
-                    waiting.get_nowait()
-                waiting.put((item, None))  # never waits, since nobody else puts
-        except Exception as error:
-            waiting.put((None, error))
-        else:
-            waiting.put((None, None))
+                yield arrival
+        finally:
+            self._left.set()
 
-    threading.Thread(target=draw, daemon=True).start()
-    try:
-        while True:
-            item, error = waiting.get()
-            if error is not None:
-                raise error
-            if item is None:
+    def _draw(self) -> None:
+        error = None
+        try:
+            for item in self._items:
+                arrived = time.monotonic()
+                if self._newest_only:
+                    with suppress(queue.Empty):
+                        self._waiting.get_nowait()
+                self._offer((arrived, item), None)
+                self.paused_secs += time.monotonic() - arrived
+                if self._left.is_set():
+                    return
+        except Exception as fault:
+            error = fault
+        self._offer(None, error)
+
+    def _offer(self, arrival: tuple[float, _Item] | None, error: Exception | None) -> None:
+        """Waits for room, but no longer than somebody takes items."""
+        while not self._left.is_set():
+            with suppress(queue.Full):
+                self._waiting.put((arrival, error), timeout=_LOOK_UP_SECS)
                 return
-            yield item
-    finally:
-        left.set()
-        with suppress(queue.Empty):  # so that the thread does not wait for ever
-            waiting.get_nowait()
+
+
+def _read_standard_input(size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """As `read_raw_frames`, from a stream of its own: Python's could not be closed at exit while a thread reads it."""
+    try:
+        stream = os.fdopen(os.dup(_STANDARD_INPUT), "rb")
+    except OSError as error:
+        raise UserError(f"the standard input cannot be read ({error.strerror}); pipe raw frames into it") from error
+    with stream:
+        yield from read_raw_frames(stream, size)
 
 
 @contextmanager

@@ -6,11 +6,10 @@ from typing import Literal
 from motion_transformer_jax.data.video_writer import FPS_RANGE
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.inference.crop import Crop
-from motion_transformer_jax.inference.retarget import Mode
+from motion_transformer_jax.inference.retarget import Mode, check_motion
 
 View = Literal["result", "side-by-side", "overlay"]
 
-MULTIPLY_RANGE = (0, 5)
 _MAX_SIDE = 8192
 
 
@@ -22,7 +21,7 @@ class AnimationOptions:
         mode, adapt_scale: As `Animator.animate_with_details` takes them; None: the engine's, and "absolute" for a still
             driving image, of which relative motion knows no change.
         best_frame: As there; None: 0.
-        multiply: Strengthens relative motion, in `MULTIPLY_RANGE`.
+        multiply: Strengthens relative motion, from 0 to 5.
         smooth: Take the jitter out of the driving motions (`smoothing.py`).
         crop: The square of the source that is animated: "auto", around the subject; "none", the largest in the middle;
             or (left, top, width, height) in pixels, as `choose_box` takes it.
@@ -34,9 +33,11 @@ class AnimationOptions:
             strip and raw frames, which have no rate, are taken at this one. None: the driving video's, else 25.
         start, end: Seconds of the driving video between which it is taken; None: to its end.
         driving_size: (width, height) of raw driving frames, or what a camera is asked for.
+        live: Of raw driving frames take the newest whenever the model is ready for one, as of a camera's.
         sound: Keep the driving video's sound, in mp4 and webm.
         lossless: Keep every value of every pixel, in mp4 and webm.
         label: Say in the file's metadata that it is synthetic.
+        overwrite: Replace an older folder of frames whoever made them, as `check_replaceable` takes it.
     """
 
     mode: Mode | None = None
@@ -52,16 +53,17 @@ class AnimationOptions:
     start: float = 0.0
     end: float | None = None
     driving_size: tuple[int, int] | None = None
+    live: bool = False
     sound: bool = True
     lossless: bool = False
     label: bool = True
+    overwrite: bool = False
 
     def __post_init__(self):
         """Raises a UserError where a number is out of its range."""
         if self.fps is not None and not FPS_RANGE[0] <= self.fps <= FPS_RANGE[1]:
             raise UserError(f"the frame rate is {self.fps:g}; expected between {FPS_RANGE[0]} and {FPS_RANGE[1]}")
-        if not MULTIPLY_RANGE[0] <= self.multiply <= MULTIPLY_RANGE[1]:
-            raise UserError(f"motion is multiplied by {self.multiply:g}; expected between 0 and {MULTIPLY_RANGE[1]}")
+        check_motion(best_frame=self.best_frame, multiply=self.multiply)
         if not 0 <= self.start < float("inf"):
             raise UserError(f"the start is at {self.start:g} seconds; expected 0 or more")
         if self.end is not None and not self.start < self.end < float("inf"):

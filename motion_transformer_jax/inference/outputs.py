@@ -10,8 +10,8 @@ from typing import BinaryIO
 import numpy as np
 
 from motion_transformer_jax.atomic import atomic_path, system_errors
-from motion_transformer_jax.data.frame_folder import write_frame_folder
-from motion_transformer_jax.data.image import IMAGE_SUFFIXES
+from motion_transformer_jax.data.frame_folder import check_frame_folder, write_frame_folder
+from motion_transformer_jax.data.image import PICTURE_SUFFIXES, describe
 from motion_transformer_jax.data.raw_frames import write_raw_frames
 from motion_transformer_jax.data.sound import Sound
 from motion_transformer_jax.data.video import list_frames
@@ -48,17 +48,19 @@ def write_result(
     sound: Sound | None = None,
     lossless: bool = False,
     label: bool = True,
+    overwrite: bool = False,
 ) -> None:
     """Writes a result, whole or not at all (save on the standard output).
 
     Args:
-        out: A name that ends in .mp4, .webm or .gif; in .png for a still; in / for a folder of PNG frames, which is
-            made, or replaced if it holds nothing else; or "-" for raw rgb24 frames on the standard output.
+        out: A name that ends in .mp4, .webm or .gif; in .png for a still; in / for a folder of PNG frames;
+            or "-" for raw rgb24 frames on the standard output.
         frames: uint8 [H, W, 3], drawn only when the name and its folder are known to be good.
         fps: Frames per second; stills, frames and raw frames do not keep it.
         sound: What is heard with them, in mp4 and webm.
         lossless: Keep every value of every pixel, in mp4 and webm; PNG and raw frames do anyway.
         label: Write `LABEL` into the file's metadata; raw frames have none.
+        overwrite: As `check_replaceable` takes it.
 
     Raises:
         UserError: It cannot be written, or there are no frames.
@@ -68,12 +70,31 @@ def write_result(
         with _standard_output() as stream:
             write_raw_frames(stream, frames)
     elif is_frame_folder(out):
-        write_frame_folder(out, frames, comment=comment)
+        write_frame_folder(out, frames, comment=comment, overwrite=overwrite, own=LABEL)
     elif is_still(out):
         with atomic_path(out) as temporary:
             write_image(temporary, _only(frames, out), comment=comment)
+    elif Path(out).suffix.lower() not in VIDEO_ENDINGS:
+        raise UserError(
+            f"cannot write {out}: videos are written as .mp4, .webm or .gif, a single picture as .png, and frames into "
+            "a folder, whose name ends in /; rename it"
+        )
     else:
         write_video(out, frames, fps=fps, sound=sound, comment=comment, lossless=lossless)
+
+
+def check_replaceable(out: str | Path, *, overwrite: bool) -> None:
+    """Looks at what has an output's name already: a file is replaced, a folder only by a folder of frames.
+
+    Args:
+        out: As `write_result` takes it.
+        overwrite: Replace a folder of frames whoever made them; else only one whose frames all have `LABEL`.
+
+    Raises:
+        UserError: The folder may not be replaced.
+    """
+    if is_frame_folder(out):
+        check_frame_folder(out, overwrite=overwrite, own=LABEL)
 
 
 def find_sources(sources: Sequence[str | Path]) -> list[Path]:
@@ -84,9 +105,9 @@ def find_sources(sources: Sequence[str | Path]) -> list[Path]:
     """
     found = []
     for source in map(Path, sources):
-        images = list_frames(source) if source.is_dir() else [source]
+        images = list_frames(source, PICTURE_SUFFIXES) if source.is_dir() else [source]
         if not images:
-            raise UserError(f"there is no image in {source}; expected {', '.join(sorted(IMAGE_SUFFIXES))}")
+            raise UserError(f"there is no image in {source}; expected {describe(PICTURE_SUFFIXES)}")
         found += images
     return found
 

@@ -6,6 +6,7 @@ way, *avd*, is a network's: `AnimationModel.disentangle`.
 """
 
 from collections.abc import Iterable
+from numbers import Integral
 from typing import Literal, get_args
 
 import jax
@@ -17,6 +18,8 @@ from motion_transformer_jax.models.motion import Motion
 from motion_transformer_jax.ops import affine
 
 Mode = Literal["relative", "absolute", "avd"]
+
+MULTIPLY_RANGE = (0, 5)
 
 # In squared units of the [-1, 1] square: a hull this small is a line or a point but for rounding.
 _LEAST_AREA = 1e-8
@@ -31,6 +34,18 @@ def check_mode(mode: str, *, has_disentangler: bool) -> None:
             "mode avd needs a disentangler, which this checkpoint lacks; train one upon it with "
             "--config configs/NAME.py:mraa_avd --config.train.init_from=RUN, or choose another mode"
         )
+
+
+def check_motion(
+    *, best_frame: int | str | None = None, multiply: float = 1.0, smooth_fps: float | None = None
+) -> None:
+    """Raises a UserError where an option of `Animator.animate` is out of its range; None is within each."""
+    if best_frame not in (None, "auto") and not (isinstance(best_frame, Integral) and best_frame >= 0):
+        raise UserError(f"the best frame is {best_frame!r}; expected auto or a frame's number from 0")
+    if not MULTIPLY_RANGE[0] <= multiply <= MULTIPLY_RANGE[1]:
+        raise UserError(f"motion is multiplied by {multiply:g}; expected between 0 and {MULTIPLY_RANGE[1]}")
+    if smooth_fps is not None and not 0 < smooth_fps < float("inf"):
+        raise UserError(f"motion is smoothed at {smooth_fps:g} frames per second; expected more than 0")
 
 
 def retarget(

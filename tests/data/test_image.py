@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
-from motion_transformer_jax.data.image import image_size, over_white, read_image, resize_image
+from motion_transformer_jax.data.image import IMAGE_SUFFIXES, image_size, over_white, read_image, resize_image
 from motion_transformer_jax.errors import UserError
 
 
@@ -35,6 +35,33 @@ def test_greyscale_is_repeated_over_the_channels(tmp_path):
 def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path):
     deep = np.array([[0, 257, 32896, 65535]], np.uint16)
     np.testing.assert_array_equal(read_image(save(deep, tmp_path / "a.png"))[..., 0], [[0, 1, 128, 255]])
+
+
+@pytest.mark.parametrize("full", [1, 255, 65535])
+def test_floating_point_grey_is_scaled_by_its_range(tmp_path, full):
+    deep = np.array([[0, 0.2, 0.5, 1]], np.float32) * full
+    np.testing.assert_array_equal(read_image(save(deep, tmp_path / "a.tif"))[..., 1], [[0, 51, 128, 255]])
+
+
+@pytest.mark.parametrize("odd", [-0.5, 1e6, np.nan])
+def test_floating_point_grey_without_a_known_range(tmp_path, odd):
+    path = save(np.array([[0, 0.2, odd]], np.float32), tmp_path / "a.tif")
+    with pytest.raises(UserError, match=r"a\.tif \(its floating-point values are .*, expected 0 to 1, 255 or 65535\)"):
+        read_image(path)
+
+
+def test_of_a_gif_the_first_frame(tmp_path):
+    frames = [Image.fromarray(np.full((5, 6, 3), shade, np.uint8)) for shade in (40, 200)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert image_size(tmp_path / "a.gif") == (5, 6)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.gif"), np.full((5, 6, 3), 40))
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="Pillow was built without AVIF")
+def test_avif(tmp_path):
+    path = save(gradient(16, 24), tmp_path / "a.avif", quality=100)
+    assert image_size(path) == (16, 24) and ".avif" in IMAGE_SUFFIXES
+    assert np.abs(read_image(path).astype(int) - gradient(16, 24)).mean() < 6
 
 
 def test_palette(tmp_path):

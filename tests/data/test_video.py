@@ -412,8 +412,10 @@ def test_missing_file_is_reported_at_once(tmp_path):
 
 
 def test_empty_folder(tmp_path):
-    with pytest.raises(UserError, match="no readable frame"):
-        list(read_frames(tmp_path))
+    (tmp_path / "notes.txt").touch()
+    for read in (probe_video, lambda path: list(read_frames(path))):
+        with pytest.raises(UserError, match=r"holds no image; expected frames of a video: .*\.jpg, .*\.webp"):
+            read(tmp_path)
 
 
 def test_impossible_arguments(tmp_path):
@@ -428,11 +430,14 @@ def test_list_videos(tmp_path):
         (tmp_path / name).touch()
     Image.new("RGB", (64, 16)).save(tmp_path / "strip.png")
     Image.new("RGB", (16, 16)).save(tmp_path / "portrait.png")
+    shades = [Image.new("RGB", (16, 16), shade) for shade in ("red", "blue")]
+    shades[0].save(tmp_path / "shades.webp", save_all=True, append_images=shades[1:])
     (tmp_path / "broken.png").touch()
     write_folder(tmp_path / "clip_3", flat_frames(2))
     (tmp_path / "empty").mkdir()
     names = [path.name for path in list_videos(tmp_path)]
-    assert names == ["broken.png", "clip_1.webm", "clip_2.GIF", "clip_3", "clip_10.mp4", "empty", "strip.png"]
+    clips = ["clip_1.webm", "clip_2.GIF", "clip_3", "clip_10.mp4"]
+    assert names == ["broken.png", *clips, "empty", "shades.webp", "strip.png"]
     with pytest.raises(UserError, match="no folder"):
         list_videos(tmp_path / "none")
 

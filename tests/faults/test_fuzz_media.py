@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from damage import LENGTHS, campaign, damaged
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, features
 from sounding_clip import write_sounding_clip
 from tiny_model import random_frames
 
@@ -20,6 +20,8 @@ from motion_transformer_jax.data.video import probe_video, read_frames
 from motion_transformer_jax.data.video_writer import write_video
 
 LIMITS = MediaLimits(max_pixels=10**6, max_frames=500, max_seconds=100, max_bytes=10**7)
+IMAGES = ["PNG", "palette", "16 bits", "JPEG", "exif", "BMP", "WEBP", "TIFF", "deflate", "float", "PPM", "GIF"]
+IMAGES += ["AVIF"] if features.check("avif") else []
 pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")  # of long examples
 
 
@@ -34,6 +36,8 @@ def image_bytes(suffix: str) -> bytes:
         picture.quantize(8).save(file, "PNG", transparency=b"\0\xff")
     elif suffix == "16 bits":
         Image.fromarray(np.arange(480, dtype=np.uint16).reshape(24, 20)).save(file, "PNG")
+    elif suffix == "float":
+        Image.fromarray(np.linspace(0, 1, 480, dtype=np.float32).reshape(24, 20)).save(file, "TIFF")
     elif suffix == "deflate":
         picture.save(file, "TIFF", compression="tiff_adobe_deflate")
     else:
@@ -42,7 +46,7 @@ def image_bytes(suffix: str) -> bytes:
 
 
 @LENGTHS
-@pytest.mark.parametrize("kind", ["PNG", "palette", "16 bits", "JPEG", "exif", "BMP", "WEBP", "TIFF", "deflate", "PPM"])
+@pytest.mark.parametrize("kind", IMAGES)
 def test_images(tmp_path, examples, kind):
     path = tmp_path / "x.png"
 

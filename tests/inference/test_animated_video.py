@@ -2,6 +2,8 @@
 
 import gc
 import os
+import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -88,15 +90,63 @@ def test_several_sources_are_as_each_alone(animator, files, tmp_path, monkeypatc
     assert options.best_frame == "auto" or not np.array_equal(*(list(read_frames(each.out)) for each in summaries))
 
 
-def test_results_before_a_failure_stay(animator, files, tmp_path):
-    sources = tmp_path / "sources"
-    sources.mkdir()
-    for name, side in {"1": 60, "2": 40}.items():
-        Image.fromarray(random_frames(1, side, side)[0]).save(sources / f"{name}.png")
-    options = AnimationOptions(crop=(10, 10, 50, 50))
-    with pytest.raises(UserError, match=r"does not lie inside .*2\.png, which is 40x40"):
-        animate_sources(lambda: animator, [sources], files / "driving.mp4", tmp_path / "out", options, form="gif")
-    assert os.listdir(tmp_path / "out") == ["1.gif"]
+@pytest.fixture
+def sources(tmp_path):
+    """A folder of three pictures, of which "2.png" is damaged and "3.png" smaller."""
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    for name, side in {"1": 60, "2": 60, "3": 40}.items():
+        Image.fromarray(random_frames(1, side, side)[0]).save(folder / f"{name}.png")
+    (folder / "2.png").write_bytes((folder / "2.png").read_bytes()[:100])
+    return folder
+
+
+def test_damaged_pictures_of_a_folder_are_left_out(animator, files, sources, tmp_path, caplog):
+    summaries = animate_sources(lambda: animator, [sources], files / "driving.mp4", tmp_path / "out", form="gif")
+    assert sorted(os.listdir(tmp_path / "out")) == ["1.gif", "3.gif"] and len(summaries) == 2
+    warning = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warning) == 1 and str(sources / "2.png") in warning[0] and warning[0].endswith("it is left out")
+    for path in (sources / "1.png", sources / "3.png"):
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match=r"1\.png is not an image"):
+        animate_sources(no_model, [sources], files / "driving.mp4", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_failure_in_between_leaves_what_was_finished(animator, files, tmp_path):
+    def stop_at_the_second(index, total, image):
+        if index == 0 and (tmp_path / "out" / "source0.gif").exists():
+            raise InterruptedError("enough")
+
+    inputs = [files / "source0.png", files / "source1.png"]
+    with pytest.raises(InterruptedError):
+        animate_sources(
+            lambda: animator, inputs, files / "driving.mp4", tmp_path / "out", form="gif", on_frame=stop_at_the_second
+        )
+    assert os.listdir(tmp_path / "out") == ["source0.gif"]
+
+
+def test_the_speed_is_of_what_comes_after_the_first_batch(files, tmp_path):
+    """Which takes longer, since the model is compiled."""
+
+    class Slow(Stub):
+        def animate_tracked(self, source, driving, initial, **options):
+            for index, frame in enumerate(super().animate_tracked(source, driving, initial, **options)):
+                time.sleep(1 if index == 0 else 0.05)
+                yield frame
+
+    summary = animate_video(Slow, files / "source0.png", files / "driving.mp4", tmp_path / "a.gif")
+    assert summary.frames / summary.seconds < 5 < 6.5 < summary.frames_per_sec <= 20
+    summary = animate_video(Slow, files / "source0.png", files / "source1.png", tmp_path / "a.png")
+    assert (summary.frames, summary.frames_per_sec) == (1, None) and summary.seconds > 1
+
+
+def test_the_best_frame_is_not_looked_for_where_it_is_not_used(files, tmp_path):
+    options = AnimationOptions(mode="absolute", best_frame=999)
+    assert animate_video(Stub, files / "source0.png", files / "driving.mp4", tmp_path / "a.gif", options).frames == 6
+    with pytest.raises(UserError, match="has 6 frames; expected 0 to 5"):
+        options = replace(options, mode=None)
+        animate_video(no_model, files / "source0.png", files / "driving.mp4", tmp_path / "b.gif", options)
 
 
 def no_model():
@@ -105,22 +155,25 @@ def no_model():
 
 def test_mistakes_are_found_before_the_model(files, tmp_path):
     (tmp_path / "text.png").write_text("no image")
+    small = tmp_path / "small.png"
+    Image.fromarray(random_frames(1, 40, 40)[0]).save(small)
     for sources, driving, message in [
         ([files / "source0.png", tmp_path / "text.png"], "driving.mp4", "is not an image"),
         ([files / "source0.png", files / "none.png"], "driving.mp4", "there is no image"),
         ([files / "source0.png", files / "source0.png"], "driving.mp4", "would have the same result"),
         ([files / "source0.png"], "none.mp4", "there is no file"),
         ([files / "source0.png"], "-", "live frames move one source"),
+        ([files / "source0.png", small], "driving.mp4", r"does not lie inside .*small\.png, which is 40x40"),
     ]:
         driving = driving if driving == "-" else files / driving
         with pytest.raises(UserError, match=message):
-            animate_sources(no_model, sources, driving, tmp_path / "out")
+            animate_sources(no_model, sources, driving, tmp_path / "out", AnimationOptions(crop=(10, 0, 34, 44)))
     for out in ("-", tmp_path / "a.mp4", tmp_path / "a.png"):
         with pytest.raises(UserError, match=f"give a folder for them instead of {out}"):
             animate_sources(no_model, [files], files / "driving.mp4", out)
     with pytest.raises(UserError, match="would replace the input"):
         animate_sources(no_model, [files / "source0.png"], files / "source1.png", files, form="png")
-    assert os.listdir(tmp_path) == ["text.png"]
+    assert sorted(os.listdir(tmp_path)) == ["small.png", "text.png"]
 
 
 def test_a_damaged_driving_video_is_told_once(animator, files, tmp_path, caplog):
@@ -137,7 +190,7 @@ def test_a_damaged_driving_video_is_told_once(animator, files, tmp_path, caplog)
 class Stub:
     """An engine that shows the driving frame, so that the way there is all that takes time and memory."""
 
-    image_size, mode = 16, "relative"
+    image_size, mode, batch_size = 16, "relative", 2
 
     def choose_mode(self, mode):
         return mode or self.mode

@@ -1,8 +1,11 @@
 """The engine against the plain model; streaming, batches, best frame."""
 
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 from tiny_model import SIZE, random_frames, tiny_avd_config, tiny_avd_variables, tiny_config, tiny_variables
 
 from motion_transformer_jax.data.image import resize_image
@@ -11,6 +14,7 @@ from motion_transformer_jax.inference import animator as animator_module
 from motion_transformer_jax.inference.animated_frame import DrivingFrame
 from motion_transformer_jax.inference.animator import Animator
 from motion_transformer_jax.inference.retarget import movement_scale, nearest_frame, retarget
+from motion_transformer_jax.inference.smoothing import smoothed
 from motion_transformer_jax.models.animation_model import create_animation_model
 
 BATCH = 4
@@ -285,3 +289,48 @@ def test_mistaken_best_frames(animator):
         animator.animate(SOURCE, [], best_frame="auto")
     with pytest.raises(ValueError, match="mode must be"):
         animator.animate(SOURCE, DRIVING, mode="sideways")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"best_frame": -1}, "the best frame is -1; expected auto or a frame's number from 0"),
+        ({"multiply": float("nan")}, "multiplied by nan; expected between 0 and 5"),
+        ({"multiply": 9}, "multiplied by 9"),
+        ({"smooth_fps": 0}, "smoothed at 0 frames per second; expected more than 0"),
+    ],
+    ids=str,
+)
+def test_numbers_out_of_range(animator, options, message):
+    with pytest.raises(UserError, match=message):
+        animator.animate(SOURCE, DRIVING, **options)
+
+
+def test_pillows_images_serve_too(animator):
+    source, driving = Image.fromarray(SOURCE), [Image.fromarray(frame) for frame in DRIVING]
+    expected = list(animator.animate(SOURCE, DRIVING))
+    np.testing.assert_array_equal(list(animator.animate(source, driving)), expected)
+    clear = Image.fromarray(np.dstack([SOURCE, np.zeros((SIZE, SIZE), np.uint8)]))
+    white = np.full_like(SOURCE, 255)
+    np.testing.assert_array_equal(animator.encode_source(clear).image, animator.encode_source(white).image)
+
+
+def test_what_is_no_image(animator):
+    for source in ("me.png", Path("me.png"), [[1, 2]], None):
+        with pytest.raises(TypeError, match=rf"or Pillow's, got a {type(source).__name__}; read files with"):
+            animator.animate(source, DRIVING)
+    for frames in ("dance.mp4", Path("dance.mp4")):
+        with pytest.raises(TypeError, match=r"got a path, dance\.mp4; read it with data\.video\.read_frames"):
+            animator.animate(SOURCE, frames)
+
+
+@pytest.mark.parametrize("best_frame", [0, 3, "auto"])
+def test_smoothing(animator, best_frame):
+    """Of every motion, that of the initial frame included."""
+    source = animator.encode_source(SOURCE)
+    driving = list(smoothed(animator.track(DRIVING), 25))
+    index = nearest_frame(source.motion, (frame.motion for frame in driving)) if best_frame == "auto" else best_frame
+    expected = animator.animate_tracked(source, driving, driving[index].motion)
+    got = list(animator.animate(source, DRIVING, best_frame=best_frame, smooth_fps=25))
+    np.testing.assert_array_equal(got, [frame.image for frame in expected])
+    assert mean_difference(got, animator.animate(source, DRIVING, best_frame=best_frame)) > 0.1

@@ -89,3 +89,5 @@ def test_mistakes(clips):
         open_driving(clips / "a.mp4", AnimationOptions(start=2))
     with pytest.raises(UserError, match="a driving size is for raw frames and cameras"):
         open_driving(clips / "a.mp4", AnimationOptions(driving_size=(3, 4)))
+    with pytest.raises(UserError, match=r"a\.mp4 has all its frames at once, leave out --live"):
+        open_driving(clips / "a.mp4", AnimationOptions(live=True))

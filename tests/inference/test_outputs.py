@@ -13,6 +13,7 @@ from motion_transformer_jax.data.video import read_frames
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.inference.outputs import (
     LABEL,
+    check_replaceable,
     find_sources,
     is_frame_folder,
     is_still,
@@ -65,6 +66,24 @@ def test_a_folder_of_frames(tmp_path):
         np.testing.assert_array_equal(list(read_frames(tmp_path / "new")), FRAMES)
 
 
+def test_frames_without_the_label_are_kept_unless_told(tmp_path):
+    out = f"{tmp_path}/new/"
+    write_result(out, FRAMES, fps=25, label=False)
+    for refused in (lambda: write_result(out, FRAMES[:1], fps=25), lambda: check_replaceable(out, overwrite=False)):
+        with pytest.raises(UserError, match="pass --overwrite to replace all its frames"):
+            refused()
+    check_replaceable(out, overwrite=True)
+    write_result(out, FRAMES[:1], fps=25, overwrite=True)
+    check_replaceable(out, overwrite=False)
+    assert os.listdir(out) == ["000000.png"]
+
+
+def test_unknown_endings(tmp_path):
+    for name in ("a", "a.avi"):
+        with pytest.raises(UserError, match=r"\.webm or \.gif, a single picture as \.png, .* ends in /; rename it"):
+            write_result(tmp_path / name, iter(()), fps=25)
+
+
 def test_without_loss(tmp_path):
     write_result(tmp_path / "a.mp4", FRAMES, fps=25, lossless=True)
     np.testing.assert_array_equal(list(read_frames(tmp_path / "a.mp4")), FRAMES)
@@ -78,13 +97,13 @@ def test_raw_frames_on_the_standard_output(capfdbinary):
 
 
 def test_sources_are_files_and_folders(tmp_path):
-    for name in ("a/2.png", "a/10.jpg", "a/.hidden.png", "a/notes.txt", "b.png"):
+    for name in ("a/2.png", "a/10.jpg", "a/11.gif", "a/.hidden.png", "a/notes.txt", "b.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     found = find_sources([tmp_path / "b.png", str(tmp_path / "a")])
-    assert found == [tmp_path / "b.png", tmp_path / "a" / "2.png", tmp_path / "a" / "10.jpg"]
+    assert found == [tmp_path / "b.png", *(tmp_path / "a" / name for name in ("2.png", "10.jpg", "11.gif"))]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"there is no image in .*empty; expected \.bmp, "):
+    with pytest.raises(UserError, match=r"there is no image in .*empty; expected \.apng, .*\.bmp, \.gif, "):
         find_sources([tmp_path / "b.png", tmp_path / "empty"])
 
 
