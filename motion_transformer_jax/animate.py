@@ -16,7 +16,7 @@ from motion_transformer_jax.compilation_cache import keep_compiled_programs
 from motion_transformer_jax.limit_options import add_limits, take_limits
 
 # A model that comes with the package, and a figure and a motion that its training has not seen.
-_CHECKPOINT, _SOURCE, _DRIVING = "puppets", EXAMPLES / "puppet-3.png", EXAMPLES / "wave.mp4"
+_CHECKPOINT, _SOURCE, _DRIVING = "puppets", EXAMPLES / "puppet-1.png", EXAMPLES / "dance.mp4"
 
 # Frames that waited no longer to be read were as good as read at once.
 _WORTH_TELLING_SECS = 0.1

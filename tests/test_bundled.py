@@ -26,9 +26,9 @@ def test_it_moves_held_out_puppets_and_knows_where_their_parts_are():
     config, variables = load_variables("puppets")
     of_puppets = {name: value for name, value in config.data.items() if name.startswith("puppet_")}
     videos = create_videos("test", kind="puppets", image_size=config.model.image_size, seed=config.seed, **of_puppets)
-    [batch] = validation_pairs(videos, num_pairs=16, batch_size=16, joints=True, seed=1)
+    [batch] = validation_pairs(videos, num_pairs=32, batch_size=32, joints=True, seed=1)
     errors = jax.device_get(create_eval_step(config)(variables, batch))
-    assert errors["l1"] < 0.6 * errors["l1_copy_source"]
+    assert errors["l1"] < 0.5 * errors["l1_copy_source"]
     assert create_landmark_eval_step(config)(variables, batch)["l1"] < 0.06
 
 
@@ -37,6 +37,6 @@ def test_the_command_without_arguments_animates_an_example(tmp_path, capsys):
     assert run_command(animate.main, ["--out", str(out), "--end", "0.4"]) == 0
     assert capsys.readouterr().out.startswith(f"{out}: 10 frames")
     frames = np.stack(list(read_frames(out))).astype(float)
-    assert frames.shape == (10, 64, 64, 3)
+    assert frames.shape == (10, 128, 128, 3)
     moved = np.abs(frames[-1] - frames[0]).mean(axis=-1)
     assert 0.005 < (moved > 40).mean() < 0.3  # something does, and not all

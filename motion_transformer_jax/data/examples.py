@@ -12,7 +12,7 @@ from motion_transformer_jax.data.video_writer import write_image, write_video
 from motion_transformer_jax.errors import UserError
 
 _PUPPETS = PuppetVideos(split="test", num_identities=6, clips_per_identity=5, num_frames=50, size=256)
-_POSED = ("id0003#walk-1", "id0005#walk-0", "id0007#walk-0", "id0011#walk-0")
+_POSED = ("id0003#dance-2", "id0005#walk-0", "id0007#walk-0", "id0011#walk-0")
 _MOVING = ("id0001#wave-3", "id0009#dance-4", "id0003#squat-3", "id0001#turn-2")
 
 

@@ -34,7 +34,7 @@ def test_the_readmes_snippet_writes_a_video(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(code, {"__name__": "snippet"})
     assert [path.name for path in tmp_path.iterdir()] == ["result.mp4"]
-    assert len(list(read_frames("result.mp4"))) == len(list(read_frames(EXAMPLES / "wave.mp4")))
+    assert len(list(read_frames("result.mp4"))) == len(list(read_frames(EXAMPLES / "dance.mp4")))
 
 
 def headings(text: str) -> set[str]:
