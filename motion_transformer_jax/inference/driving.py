@@ -35,6 +35,7 @@ class DrivingVideo:
         start, end: The part that is taken, in seconds.
         resample_fps: Rate that it is brought to; None keeps its own.
         box: What its frames are cropped to; None leaves them whole.
+        on_read: Called for each frame that is read, however often; what it raises ends the reading.
     """
 
     path: Path
@@ -45,11 +46,13 @@ class DrivingVideo:
     end: float | None
     resample_fps: float | None
     box: Box | None
+    on_read: Callable[[], None]
 
     def frames(self, *, warn: Callable[[str], None] = logger.warning) -> Iterator[np.ndarray]:
         """Streams uint8 [H, W, 3] from the first on; `warn` takes what is wrong with the file."""
-        frames = read_frames(self.path, fps=self.resample_fps, start=self.start, end=self.end, warn=warn)
-        return frames if self.box is None else map(self.box.cut, frames)
+        for frame in read_frames(self.path, fps=self.resample_fps, start=self.start, end=self.end, warn=warn):
+            self.on_read()
+            yield frame if self.box is None else self.box.cut(frame)
 
     def require_frame(self, index: int) -> None:
         """Raises a UserError if there is no frame of that number."""
@@ -60,13 +63,17 @@ class DrivingVideo:
             )
 
 
-def open_driving(path: str | Path, options: AnimationOptions) -> DrivingVideo | LiveDriving:
+def open_driving(
+    path: str | Path, options: AnimationOptions, *, on_read: Callable[[], None] = lambda: None
+) -> DrivingVideo | LiveDriving:
     """Looks at a driving video and finds what there is to know before its frames are drawn.
 
     Args:
         path: A video, a folder of frames or a film strip; "-" for raw frames from the standard input; or a camera's
             device, /dev/video0.
         options: Of these fps, start, end, sound, driving_crop and driving_size matter.
+        on_read: Called for each frame that is read of a file, here already where the crop is looked for; what it raises
+            ends the reading.
 
     Raises:
         UserError: It cannot be read, or the options do not fit it.
@@ -95,6 +102,7 @@ def open_driving(path: str | Path, options: AnimationOptions) -> DrivingVideo | 
         end=end,
         resample_fps=options.fps if is_file else None,
         box=None,
+        on_read=on_read,
     )
     return whole if options.driving_crop == "none" else _cropped(whole, options)
 
