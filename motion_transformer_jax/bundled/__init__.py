@@ -17,3 +17,8 @@ def run_folder(run: str | os.PathLike) -> Path:
     if str(run) in bundled_names() and not os.path.isdir(run):
         return _FOLDER / str(run)
     return Path(run)
+
+
+def is_bundled(run: str | os.PathLike) -> bool:
+    """Whether that is a model that comes with the package."""
+    return run_folder(run).parent == _FOLDER

@@ -40,8 +40,9 @@ from motion_transformer_jax.inference.source import Source
 
 logger = logging.getLogger(__name__)
 
-# Called for each finished frame: its index, how many there will be (None: nobody knows), uint8 [H, W, 3].
-OnFrame = Callable[[int, int | None, np.ndarray], None]
+# Called for each finished frame: its index, how many there will be (None: nobody knows), what is written of it, uint8
+# [H, W, 3], and what is behind that.
+OnFrame = Callable[[int, int | None, np.ndarray, AnimatedFrame], None]
 
 
 @dataclass
@@ -74,6 +75,7 @@ def animate_video(
     options: AnimationOptions = PLAIN,
     *,
     on_frame: OnFrame | None = None,
+    on_read: Callable[[], None] = lambda: None,
 ) -> Summary:
     """Animates the image `source` by the video `driving` and writes `out`, whole or not at all.
 
@@ -87,11 +89,12 @@ def animate_video(
         out: As `write_result` takes it.
         options: How.
         on_frame: Called for each finished frame, before it is written; what it raises ends the animation.
+        on_read: As `open_driving` takes it: may end the animation between two finished frames, and before the first.
 
     Raises:
         UserError: An input cannot be read, the output cannot be written, or the options do not fit them.
     """
-    work = _Work(create_animator, open_driving(driving, options), options, on_frame)
+    work = _Work(create_animator, open_driving(driving, options, on_read=on_read), options, on_frame)
     _check_distinct(out, source, driving)
     check_replaceable(out, overwrite=options.overwrite)
     return work.animate(source, out, one_of_many=False)
@@ -195,10 +198,11 @@ class _Work:
         start, live = time.monotonic(), isinstance(self._driving, LiveDriving)
         animated = self._animate(animator, source, summary, one_of_many)
         description = f"animating {Path(summary.out).name}" if one_of_many else "animating"
-        finished = map(source.finish, _with_progress(animated, self._driving.num_frames, description))
-        for image in self._driving.follow(finished) if live else finished:
+        progress = _with_progress(animated, self._driving.num_frames, description)
+        finished = ((source.finish(frame), frame) for frame in progress)
+        for image, frame in self._driving.follow(finished) if live else finished:
             if self._on_frame is not None:
-                self._on_frame(summary.frames, self._driving.num_frames, image)
+                self._on_frame(summary.frames, self._driving.num_frames, image, frame)
             yield image
             summary.frames += 1
             if summary.frames == animator.batch_size:
@@ -258,13 +262,14 @@ class _Work:
             yield replace(frame, image=waiting.popleft())
 
     def _keep_motions(self, animator: Animator, view_px: int | None) -> Iterator[DrivingFrame]:
-        """As `_track`, with motions that are estimated once; pictures are read again where the view shows them."""
+        """As `_track`, with motions that are estimated once; pictures are read again where somebody sees them."""
         if self._kept is None:
             tracked = _with_progress(self._track(animator), self._driving.num_frames, "following the driving video")
             self._kept = [replace(frame, image=None) for frame in tracked]
-        if view_px is None:
+        if view_px is None and self._on_frame is None:
             return iter(self._kept)
-        pictures = (_view(frame, view_px) for frame in self._driving.frames(warn=_ignore))
+        shown_px = view_px or animator.image_size
+        pictures = (_view(frame, shown_px) for frame in self._driving.frames(warn=_ignore))
         return (replace(frame, image=picture) for frame, picture in zip(self._kept, pictures, strict=False))
 
 

@@ -33,6 +33,7 @@ class DrivingVideo:
         start, end: The part that is taken, in seconds.
         resample_fps: Rate that it is brought to; None keeps its own.
         boxes: What its frames are cropped to; None leaves them whole.
+        on_read: Called for each frame that is read, however often; what it raises ends the reading.
     """
 
     path: Path
@@ -43,13 +44,14 @@ class DrivingVideo:
     end: float | None
     resample_fps: float | None
     boxes: BoxPath | None
+    on_read: Callable[[], None]
 
     def frames(self, *, warn: Callable[[str], None] = logger.warning) -> Iterator[np.ndarray]:
         """Streams uint8 [H, W, 3] from the first on; `warn` takes what is wrong with the file."""
         frames = read_frames(self.path, fps=self.resample_fps, start=self.start, end=self.end, warn=warn)
-        if self.boxes is None:
-            return frames
-        return (self.boxes.at(index).cut(frame) for index, frame in enumerate(frames))
+        for index, frame in enumerate(frames):
+            self.on_read()
+            yield frame if self.boxes is None else self.boxes.at(index).cut(frame)
 
     def require_frame(self, index: int) -> None:
         """Raises a UserError if there is no frame of that number."""
@@ -60,13 +62,17 @@ class DrivingVideo:
             )
 
 
-def open_driving(path: str | Path, options: AnimationOptions) -> DrivingVideo | LiveDriving:
+def open_driving(
+    path: str | Path, options: AnimationOptions, *, on_read: Callable[[], None] = lambda: None
+) -> DrivingVideo | LiveDriving:
     """Looks at a driving video and finds what there is to know before its frames are drawn.
 
     Args:
         path: A video, a folder of frames or a film strip; "-" for raw frames from the standard input; or a camera's
             device, /dev/video0.
         options: Of these fps, start, end, sound, driving_crop and driving_size matter.
+        on_read: Called for each frame that is read of a file, here already where the crop is looked for; what it raises
+            ends the reading.
 
     Raises:
         UserError: It cannot be read, or the options do not fit it.
@@ -96,6 +102,7 @@ def open_driving(path: str | Path, options: AnimationOptions) -> DrivingVideo | 
         end=end,
         resample_fps=options.fps if info.has_clock else None,
         boxes=None,
+        on_read=on_read,
     )
     return whole if options.driving_crop == "none" else _cropped(whole, options)
 

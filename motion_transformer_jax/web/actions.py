@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -15,14 +16,14 @@ from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.web.animation import Wish, fulfil
 from motion_transformer_jax.web.checkpoints import Checkpoint
 from motion_transformer_jax.web.explanation import describe_attention, explain
-from motion_transformer_jax.web.layout import Layout, describe_modes, mode_choices
+from motion_transformer_jax.web.layout import Layout
 from motion_transformer_jax.web.progress import EMPTY, IDLE, draw_failure, draw_preparation, draw_progress
 from motion_transformer_jax.web.uploads import UploadLimits
 from motion_transformer_jax.web.worker import Job, Stopped, Worker
 
 logger = logging.getLogger(__name__)
 
-RESULT_NAME = "animation.mp4"
+_RESULT_STEM = "animation"
 _ERROR_SECS = 30
 _LEAST_SECS = 0.5  # that tell a speed
 
@@ -49,16 +50,7 @@ class Actions:
 
     def choose_checkpoint(self, name: str) -> dict:
         """Offers what the chosen model can do."""
-        checkpoint = self.checkpoints[name]
-        mode = checkpoint.animator.mode
-        return {
-            self.layout.mode: gr.Radio(choices=mode_choices(checkpoint), value=mode, info=describe_modes(checkpoint)),
-            self.layout.find_best_frame: gr.Checkbox(visible=mode == "relative"),
-        }
-
-    def choose_mode(self, mode: str) -> dict:
-        """Offers what the chosen mode looks at."""
-        return {self.layout.find_best_frame: gr.Checkbox(visible=mode == "relative")}
+        return self.layout.settings.for_checkpoint(self.checkpoints[name])
 
     def start(self) -> dict:
         """Clears away the last result, and lets the visitor stop."""
@@ -67,6 +59,7 @@ class Actions:
             self.layout.stop: gr.Button(visible=True),
             self.layout.stage: gr.HTML(EMPTY, visible=True),
             self.layout.result: gr.Video(None, visible=False),
+            self.layout.moving_picture: gr.Image(None, visible=False),
             self.layout.download: gr.DownloadButton(value=None, interactive=False),
             self.layout.explanation: gr.Column(visible=False),
         }
@@ -79,27 +72,23 @@ class Actions:
         """Clears the stage as well."""
         return {self.layout.stage: gr.HTML(IDLE), **self.end()}
 
-    def animate(
-        self,
-        picture: _File,
-        clip: _File,
-        checkpoint: str,
-        mode: str,
-        find_best_frame: bool,
-        side_by_side: bool,
-    ) -> Iterator[dict]:
-        """Animates, showing frame after frame, then the result, then what is behind it."""
+    def animate(self, values: dict[gr.components.Component, Any]) -> Iterator[dict]:
+        """Animates, showing frame after frame, then the result, then what is behind it.
+
+        Args:
+            values: Of picture, clip and all settings.
+        """
+        picture, clip = values[self.layout.picture], values[self.layout.clip]
         try:
             with _spoken_errors(picture, clip), tempfile.TemporaryDirectory() as folder:
+                choices = self.layout.settings.read(values)
                 wish = Wish(
                     _path(picture, "picture"),
                     _path(clip, "clip"),
-                    self.checkpoints[checkpoint],
-                    mode,
-                    find_best_frame,
-                    side_by_side,
+                    self.checkpoints[choices.checkpoint],
+                    choices.options(),
                 )
-                yield from self._carry_out(wish, Path(folder) / RESULT_NAME)
+                yield from self._carry_out(wish, Path(folder) / f"{_RESULT_STEM}.{choices.form}")
         except gr.Error as error:
             yield {self.layout.stage: draw_failure(error.message)}
             raise
@@ -107,13 +96,13 @@ class Actions:
     def _carry_out(self, wish: Wish, out: Path) -> Iterator[dict]:
         job = self.worker.follow(lambda report: fulfil(wish, self.limits, out, report))
         yield from self._show_progress(job)
-        summary = job.result()
+        moments = job.result()
         yield {
             self.layout.stage: gr.HTML(visible=False),
-            self.layout.result: gr.Video(out, visible=True),
+            **self._show(out),
             self.layout.download: gr.DownloadButton(value=out, interactive=True),
         }
-        explanation = self.worker.follow(lambda report: explain(wish, summary)).result()
+        explanation = self.worker.follow(lambda report: explain(wish, moments)).result()
         yield {
             self.layout.explanation: gr.Column(visible=True),
             self.layout.sheet: gr.Image(explanation.sheet),
@@ -124,6 +113,11 @@ class Actions:
                 for place, (caption, figure) in zip(self.layout.attention, explanation.attention.items(), strict=False)
             },
         }
+
+    def _show(self, out: Path) -> dict:
+        if out.suffix == ".gif":
+            return {self.layout.moving_picture: gr.Image(out, visible=True)}
+        return {self.layout.result: gr.Video(out, visible=True)}
 
     def _show_progress(self, job: Job) -> Iterator[dict]:
         start, first = time.monotonic(), None

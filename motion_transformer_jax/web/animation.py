@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from motion_transformer_jax.inference.animated_video import Summary, animate_video
+from motion_transformer_jax.inference.animated_frame import AnimatedFrame
+from motion_transformer_jax.inference.animated_video import animate_video
 from motion_transformer_jax.inference.options import AnimationOptions
-from motion_transformer_jax.inference.retarget import Mode
 from motion_transformer_jax.web.checkpoints import Checkpoint
+from motion_transformer_jax.web.moments import Moments
 from motion_transformer_jax.web.uploads import UploadLimits
+
+_NUM_MOMENTS = 6
 
 
 @dataclass(frozen=True)
@@ -21,18 +24,13 @@ class Wish:
         picture: Of any size.
         clip: Of any size.
         checkpoint: The model.
-        mode: One of the model's.
-        find_best_frame: Measure relative motion from the driving frame nearest to the picture's pose, not from the
-            first.
-        side_by_side: Show picture, clip and result in a row.
+        options: The command's, with a mode.
     """
 
     picture: Path
     clip: Path
     checkpoint: Checkpoint
-    mode: Mode
-    find_best_frame: bool
-    side_by_side: bool
+    options: AnimationOptions
 
 
 @dataclass(frozen=True)
@@ -50,23 +48,35 @@ class DrawnFrame:
     image: np.ndarray
 
 
-def fulfil(wish: Wish, limits: UploadLimits, out: Path, on_frame: Callable[[DrawnFrame], None]) -> Summary:
+def fulfil(
+    wish: Wish, limits: UploadLimits, out: Path, report: Callable[[DrawnFrame | None], None]
+) -> list[AnimatedFrame]:
     """Writes to `out` what `motrans animate` writes for the same files and options, bit for bit.
 
+    Args:
+        wish: What to animate.
+        limits: Of its files.
+        out: A name that ends in .mp4, .webm or .gif.
+        report: Takes each frame of the result; and None at each frame that is read of the clip, so that what it raises
+            ends the work soon, whatever is being done.
+
+    Returns:
+        Moments of the result, from its beginning to its end, to explain it by.
+
     Raises:
-        UserError: The picture or the clip cannot be read, or is over the limits.
+        UserError: The picture or the clip cannot be read, or is over the limits, or the options do not fit.
     """
+    moments: Moments[AnimatedFrame] = Moments(_NUM_MOMENTS)
+
+    def on_frame(index: int, total: int | None, image: np.ndarray, frame: AnimatedFrame) -> None:
+        moments.add(frame)
+        report(DrawnFrame(index, total, image))
+
+    def on_read() -> None:
+        report(None)
+
     limits.check_picture(wish.picture)
-    limits.check_all_frames(wish.clip)
-    return animate_video(
-        lambda: wish.checkpoint.animator,
-        wish.picture,
-        wish.clip,
-        out,
-        AnimationOptions(
-            mode=wish.mode,
-            best_frame="auto" if wish.find_best_frame and wish.mode == "relative" else None,
-            view="side-by-side" if wish.side_by_side else "result",
-        ),
-        on_frame=lambda index, total, image: on_frame(DrawnFrame(index, total, image)),
-    )
+    limits.check_all_frames(wish.clip, on_read=on_read)
+    animator = wish.checkpoint.animator
+    animate_video(lambda: animator, wish.picture, wish.clip, out, wish.options, on_frame=on_frame, on_read=on_read)
+    return moments.choose()

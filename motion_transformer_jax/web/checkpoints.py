@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from motion_transformer_jax.bundled import is_bundled
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.inference.animator import Animator
 from motion_transformer_jax.inference.retarget import Mode
@@ -20,11 +21,13 @@ class Checkpoint:
         config: The run's.
         variables: The model's, as `load_variables` gives them.
         animator: The engine, one for all animations.
+        is_bundled: Whether it comes with the package.
     """
 
     config: ConfigDict
     variables: dict
     animator: Animator
+    is_bundled: bool = False
 
     @property
     def modes(self) -> list[Mode]:
@@ -46,5 +49,5 @@ def load_checkpoints(folders: Sequence[str]) -> dict[str, Checkpoint]:
         if name in checkpoints:
             raise UserError(f"the checkpoint {folder} is named twice; name each once")
         config, variables = load_variables(folder)
-        checkpoints[name] = Checkpoint(config, variables, Animator(config, variables))
+        checkpoints[name] = Checkpoint(config, variables, Animator(config, variables), is_bundled(folder))
     return checkpoints

@@ -1,5 +1,6 @@
 """What is on the page, and where."""
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,19 +8,13 @@ from pathlib import Path
 import gradio as gr
 
 from motion_transformer_jax.data.examples import Examples
-from motion_transformer_jax.inference.retarget import Mode
 from motion_transformer_jax.web.checkpoints import Checkpoint
 from motion_transformer_jax.web.progress import IDLE
+from motion_transformer_jax.web.settings import Settings, lay_out_settings
 from motion_transformer_jax.web.uploads import UploadLimits
 
 TITLE = "Move a picture"
 _LEAD = "A picture and a clip go in; the picture, moving like the clip, comes out."
-_MODES = {"relative": "Relative", "absolute": "Absolute", "avd": "AVD"}
-_MODE_MEANINGS = {
-    "relative": "how the pose changes",
-    "absolute": "the pose itself, with place and size",
-    "avd": "the pose, in the shape of the picture's figure",
-}
 _NUM_ATTENTION_FIGURES = 3  # of keypoint tokens, of affine tokens, of motions to motions
 _INPUT_PX, _RESULT_PX = 260, 420
 
@@ -30,14 +25,12 @@ class Layout:
 
     picture: gr.Image
     clip: gr.Video
-    checkpoint: gr.Dropdown
-    mode: gr.Radio
-    find_best_frame: gr.Checkbox
-    side_by_side: gr.Checkbox
+    settings: Settings
     animate: gr.Button
     stop: gr.Button
     stage: gr.HTML
     result: gr.Video
+    moving_picture: gr.Image  # the result where it is a gif
     download: gr.DownloadButton
     explanation: gr.Column
     sheet: gr.Image
@@ -53,24 +46,15 @@ def lay_out(
     with gr.Row():
         with gr.Column(scale=11, min_width=320):
             picture, clip = _lay_out_inputs(examples)
-            settings = _lay_out_settings(checkpoints)
+            settings = lay_out_settings(checkpoints)
             with gr.Row():
                 animate = gr.Button("Animate", variant="primary", scale=3, min_width=160)
                 stop = gr.Button("Stop", visible=False, scale=1, min_width=100)
             gr.HTML(f'<p class="fine">{_describe_limits(limits, keep_minutes)}</p>')
         with gr.Column(scale=10, min_width=320, elem_id="outcome"):
-            stage, result, download = _lay_out_result()
-    return Layout(picture, clip, *settings, animate, stop, stage, result, download, *_lay_out_explanation())
-
-
-def mode_choices(checkpoint: Checkpoint) -> list[tuple[str, Mode]]:
-    """Labels and values of the modes that a checkpoint knows."""
-    return [(_MODES[mode], mode) for mode in checkpoint.modes]
-
-
-def describe_modes(checkpoint: Checkpoint) -> str:
-    """What the modes mean that a checkpoint knows."""
-    return " ".join(f"{_MODES[mode]}: {_MODE_MEANINGS[mode]}." for mode in checkpoint.modes)
+            outcome = _lay_out_result()
+            gr.HTML(f'<p class="fine">{_describe_results(checkpoints)}</p>')
+    return Layout(picture, clip, settings, animate, stop, *outcome, *_lay_out_explanation())
 
 
 def _lay_out_inputs(examples: Examples) -> tuple[gr.Image, gr.Video]:
@@ -98,27 +82,7 @@ def _offer(files: Sequence[Path], component: gr.Image | gr.Video, label: str) ->
             gr.Examples([[str(path)] for path in files], component, label=label, api_visibility="private")
 
 
-def _lay_out_settings(checkpoints: dict[str, Checkpoint]) -> tuple[gr.Dropdown, gr.Radio, gr.Checkbox, gr.Checkbox]:
-    name, first = next(iter(checkpoints.items()))
-    default = first.animator.mode
-    with gr.Group():
-        checkpoint = gr.Dropdown(
-            list(checkpoints), value=name, label="Model", filterable=False, visible=len(checkpoints) > 1
-        )
-        mode = gr.Radio(mode_choices(first), value=default, label="Motion", info=describe_modes(first))
-        with gr.Row():
-            find_best_frame = gr.Checkbox(
-                value=True,
-                label="Best frame",
-                info="start from the clip's pose nearest to the picture's",
-                visible=default == "relative",
-                min_width=150,
-            )
-            side_by_side = gr.Checkbox(label="Side by side", info="picture, clip and result in a row", min_width=150)
-    return checkpoint, mode, find_best_frame, side_by_side
-
-
-def _lay_out_result() -> tuple[gr.HTML, gr.Video, gr.DownloadButton]:
+def _lay_out_result() -> tuple[gr.HTML, gr.Video, gr.Image, gr.DownloadButton]:
     stage = gr.HTML(IDLE, elem_id="stage")
     result = gr.Video(
         label="Result",
@@ -130,8 +94,17 @@ def _lay_out_result() -> tuple[gr.HTML, gr.Video, gr.DownloadButton]:
         buttons=[],
         elem_id="result",
     )
+    moving_picture = gr.Image(
+        label="Result",
+        type="filepath",
+        interactive=False,
+        visible=False,
+        height=_RESULT_PX,
+        buttons=[],
+        elem_id="moving-picture",
+    )
     download = gr.DownloadButton("Download", interactive=False, elem_id="download")
-    return stage, result, download
+    return stage, result, moving_picture, download
 
 
 def _lay_out_explanation() -> tuple[gr.Column, gr.Image, gr.HTML, list[gr.Image]]:
@@ -157,3 +130,11 @@ def _describe_limits(limits: UploadLimits, keep_minutes: float) -> str:
         f"Files of at most {limits.max_bytes / 2**20:.3g} MB, clips of at most {limits.max_seconds:g} seconds. "
         f"The server deletes them after {keep_minutes:g} minutes."
     )
+
+
+def _describe_results(checkpoints: dict[str, Checkpoint]) -> str:
+    bundled = [html.escape(name) for name, checkpoint in checkpoints.items() if checkpoint.is_bundled]
+    text = "Results are synthetic, and their metadata says so."
+    for name in bundled:
+        text += f" The model “{name}” knows drawn puppets alone, no photographs; docs/model_card.md tells more."
+    return text

@@ -7,6 +7,7 @@ import gradio as gr
 from motion_transformer_jax.data.examples import Examples
 from motion_transformer_jax.web.actions import Actions
 from motion_transformer_jax.web.checkpoints import Checkpoint
+from motion_transformer_jax.web.cleanup import cleaning_period
 from motion_transformer_jax.web.layout import TITLE, lay_out
 from motion_transformer_jax.web.uploads import UploadLimits
 from motion_transformer_jax.web.worker import Worker
@@ -55,9 +56,8 @@ def create_page(
         keep_minutes: After which uploads and results are deleted.
     """
     keep_secs = max(1, round(60 * keep_minutes))
-    with gr.Blocks(
-        title=TITLE, analytics_enabled=False, delete_cache=(min(keep_secs, 300), keep_secs), fill_width=False
-    ) as page:
+    cleaning = (round(cleaning_period(keep_secs)), keep_secs)
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=cleaning, fill_width=False) as page:
         layout = lay_out(checkpoints, examples, limits, keep_minutes)
         _connect(Actions(layout, checkpoints, limits, worker))
     return page.queue(max_size=_MAX_WAITING, api_open=False)
@@ -83,28 +83,20 @@ def _connect(actions: Actions) -> None:
     layout = actions.layout
     for place, check in ((layout.picture, actions.check_picture), (layout.clip, actions.check_clip)):
         place.upload(check, place, [place], show_progress="hidden", concurrency_limit=4, **_AS_UPLOADED)
-    layout.checkpoint.change(
-        actions.choose_checkpoint,
-        layout.checkpoint,
-        [layout.mode, layout.find_best_frame],
-        **_AT_ONCE,
+    settings = layout.settings
+    hanging_on_mode = [settings.find_best_frame, settings.multiply]
+    settings.checkpoint.change(
+        actions.choose_checkpoint, settings.checkpoint, [settings.mode, *hanging_on_mode], **_AT_ONCE
     )
-    layout.mode.change(actions.choose_mode, layout.mode, [layout.find_best_frame], **_AT_ONCE)
+    settings.mode.change(settings.for_mode, settings.mode, hanging_on_mode, **_AT_ONCE)
 
     buttons = [layout.animate, layout.stop]
-    result = [layout.stage, layout.result, layout.download, layout.explanation]
+    result = [layout.stage, layout.result, layout.moving_picture, layout.download, layout.explanation]
     shown = [*result, layout.sheet, layout.attention_note, *layout.attention]
     started = layout.animate.click(actions.start, None, [*buttons, *result], js=_SHOW_OUTCOME, **_AT_ONCE)
     animation = started.then(
         actions.animate,
-        [
-            layout.picture,
-            layout.clip,
-            layout.checkpoint,
-            layout.mode,
-            layout.find_best_frame,
-            layout.side_by_side,
-        ],
+        {layout.picture, layout.clip, *settings.components()},
         shown,
         show_progress_on=layout.stage,
         concurrency_limit=1,

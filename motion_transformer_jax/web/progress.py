@@ -8,6 +8,8 @@ from PIL import Image
 
 from motion_transformer_jax.web.animation import DrawnFrame
 
+_MOST_PX = (1200, 600)  # twice what the panel has: a phone's own pixels are finer
+
 IDLE = """<div class="stage"><div class="stage-empty">The result appears here.</div></div>"""
 
 EMPTY = '<div class="stage"></div>'
@@ -55,7 +57,8 @@ def draw_progress(frame: DrawnFrame, rate: float | None) -> str:
 
 
 def _as_address(image: np.ndarray) -> str:
-    """A data address: no file is written that would have to be deleted."""
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=85)
+    """A data address: no file is written that would have to be deleted. Large frames are made smaller."""
+    file, picture = io.BytesIO(), Image.fromarray(image)
+    picture.thumbnail(_MOST_PX)
+    picture.save(file, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from motion_transformer_jax.errors import UserError, install_hint
+from motion_transformer_jax.web.cleanup import cleaning
 from motion_transformer_jax.web.uploads import UploadLimits
 
 
@@ -34,7 +35,7 @@ def serve(
         UserError: A mistake in the checkpoints or the examples, the port is taken, or Gradio is missing.
     """
     _check_address(host, port)
-    with _own_folder():
+    with _own_folder() as uploads, cleaning(uploads, 60 * keep_minutes):
         _import_gradio()
         from motion_transformer_jax.data.examples import list_examples
         from motion_transformer_jax.web.checkpoints import load_checkpoints
@@ -81,8 +82,12 @@ def _check_address(host: str, port: int) -> None:
 
 
 @contextmanager
-def _own_folder() -> Iterator[None]:
-    """A folder for all that is temporary, Gradio's uploads and results included; it goes with all that is in it."""
+def _own_folder() -> Iterator[Path]:
+    """A folder for all that is temporary, Gradio's uploads and results included; it goes with all that is in it.
+
+    Yields:
+        Gradio's part of it.
+    """
     before = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="motrans-app-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -91,7 +96,7 @@ def _own_folder() -> Iterator[None]:
             (folder / part).mkdir()
         tempfile.tempdir, os.environ["GRADIO_TEMP_DIR"] = str(folder / "work"), str(folder / "cache")
         try:
-            yield
+            yield folder / "cache"
         finally:
             tempfile.tempdir = before
             del os.environ["GRADIO_TEMP_DIR"]

@@ -1,5 +1,6 @@
 """What may be uploaded: looked at before the model is asked for."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from math import ceil
@@ -43,8 +44,12 @@ class UploadLimits:
         self._check_size(path, info.height, info.width)
         self._check_length(path, (info.num_frames or 0) / info.fps)
 
-    def check_all_frames(self, path: Path) -> None:
+    def check_all_frames(self, path: Path, *, on_read: Callable[[], None] = lambda: None) -> None:
         """Reads a clip to its end, but no further than it may last: a header may lie, or say nothing.
+
+        Args:
+            path: The clip.
+            on_read: Called for each frame; what it raises ends the reading.
 
         Raises:
             UserError: As `check_clip`.
@@ -53,7 +58,11 @@ class UploadLimits:
         fps = probe_video(path).fps
         most = ceil(self.max_seconds * fps)
         frames = read_frames(path, warn=lambda complaint: None)  # they come again when the clip is animated
-        self._check_length(path, sum(1 for _ in islice(frames, most + 1)) / fps)
+        count = 0
+        for _ in islice(frames, most + 1):
+            on_read()
+            count += 1
+        self._check_length(path, count / fps)
 
     def _check_size(self, path: Path, height: int, width: int) -> None:
         if height * width > self.max_pixels:

@@ -22,11 +22,12 @@ class Worker:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="worker")
         self._closed = Event()
 
-    def follow(self, work: Callable[[Callable[[Report], None]], Result]) -> "Job[Report, Result]":
+    def follow(self, work: Callable[[Callable[[Report | None], None]], Result]) -> "Job[Report, Result]":
         """Starts a job as soon as the one before it has ended.
 
         Args:
-            work: Gets a function that takes its reports, in its thread; that raises `Stopped` when it is to end.
+            work: Gets a function that takes its reports, in its thread, or None where there is nothing new; that raises
+                `Stopped` when it is to end.
         """
         return Job(self._executor, self._closed, work)
 
@@ -43,7 +44,7 @@ class Job(Generic[Report, Result]):
         self,
         executor: ThreadPoolExecutor,
         closed: Event,
-        work: Callable[[Callable[[Report], None]], Result],
+        work: Callable[[Callable[[Report | None], None]], Result],
     ):
         self._closed, self._left = closed, Event()
         self._newest: Report | None = None
@@ -67,7 +68,8 @@ class Job(Generic[Report, Result]):
         """What the job returned, or raises what it raised, once it has ended."""
         return self._future.result()
 
-    def _report(self, report: Report) -> None:
+    def _report(self, report: Report | None) -> None:
         if self._left.is_set() or self._closed.is_set():
             raise Stopped
-        self._newest = report
+        if report is not None:
+            self._newest = report

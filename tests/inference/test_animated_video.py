@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from sounding_clip import sound_codec, write_sounding_clip
-from tiny_model import random_frames, tiny_config, tiny_variables
+from tiny_model import SIZE, random_frames, tiny_config, tiny_variables
 
 from motion_transformer_jax.data.image import resize_image
 from motion_transformer_jax.data.video import read_frames
@@ -52,21 +52,60 @@ def test_each_finished_frame_is_told(animator, files, tmp_path):
         options,
         on_frame=lambda *arguments: told.append(arguments),
     )
-    indices, totals, images = zip(*told, strict=True)
+    indices, totals, images, frames = zip(*told, strict=True)
     assert indices == tuple(range(NUM_FRAMES)) and set(totals) == {NUM_FRAMES}
     np.testing.assert_array_equal(images, list(read_frames(tmp_path / "a.mp4")))
+    assert {frame.image.shape for frame in frames} == {(SIZE, SIZE, 3)}
     assert (summary.out, summary.frames, summary.best_frame, summary.latency) == (tmp_path / "a.mp4", 6, None, None)
     assert summary.seconds > 0
 
 
 def test_the_hook_can_end_it(animator, files, tmp_path):
-    def stop(index, total, image):
+    def stop(index, total, image, frame):
         if index == 2:
             raise InterruptedError("enough")
 
     with pytest.raises(InterruptedError, match="enough"):
         animate_video(lambda: animator, files / "source0.png", files / "driving.mp4", tmp_path / "a.mp4", on_frame=stop)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("options", [{}, {"best_frame": "auto"}], ids=str)
+def test_what_is_told_has_its_driving_frame(animator, files, tmp_path, options):
+    driving = list(read_frames(files / "driving.mp4", size=(SIZE, SIZE)))
+    told = []
+    animate_video(
+        lambda: animator,
+        files / "source0.png",
+        files / "driving.mp4",
+        tmp_path / "a.mp4",
+        AnimationOptions(mode="relative", **options),
+        on_frame=lambda index, total, image, frame: told.append(frame.driving),
+    )
+    np.testing.assert_array_equal(told, driving)
+
+
+@pytest.mark.parametrize("options", [{"best_frame": "auto"}, {"driving_crop": "auto"}], ids=str)
+def test_it_can_be_ended_before_the_first_frame(animator, files, tmp_path, options):
+    """While the whole driving video is looked at."""
+    read, drawn = [], []
+
+    def stop():
+        read.append(1)
+        if len(read) == NUM_FRAMES - 1:
+            raise InterruptedError("enough")
+
+    with pytest.raises(InterruptedError, match="enough"):
+        animate_video(
+            lambda: animator,
+            files / "source0.png",
+            files / "driving.mp4",
+            tmp_path / "a.mp4",
+            AnimationOptions(mode="relative", **options),
+            on_frame=lambda *arguments: drawn.append(arguments),
+            on_read=stop,
+        )
+    assert drawn == [] and os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("options", [{}, {"best_frame": 3, "smooth": True}, {"best_frame": "auto"}], ids=str)
@@ -215,7 +254,7 @@ def test_memory_does_not_grow_with_the_length(tmp_path):
     Image.fromarray(random_frames(1, side, side)[0]).save(tmp_path / "a.png")
     resident = {}
 
-    def look(index, _total, _image):
+    def look(index, _total, _image, _frame):
         if index in (early, length - 1):
             gc.collect()
             resident[index] = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")

@@ -5,10 +5,11 @@ import pytest
 from PIL import Image
 from tiny_model import SIZE, random_frames, tiny_avd_config, tiny_avd_variables, tiny_config, tiny_variables
 
-from motion_transformer_jax.data.image import read_image
+from motion_transformer_jax.data.image import read_image, resize_image
 from motion_transformer_jax.data.video import read_frames
 from motion_transformer_jax.data.video_writer import write_video
 from motion_transformer_jax.inference.animator import Animator
+from motion_transformer_jax.inference.options import AnimationOptions
 from motion_transformer_jax.web import explanation
 from motion_transformer_jax.web.animation import Wish, fulfil
 from motion_transformer_jax.web.checkpoints import Checkpoint
@@ -32,13 +33,22 @@ def create_checkpoint(config, variables):
     return Checkpoint(config, variables, Animator(config, variables))
 
 
-@pytest.mark.parametrize(("mode", "best_frame"), [("relative", 4), ("absolute", None)])
-def test_of_a_motion_transformer(files, tmp_path, monkeypatch, mode, best_frame):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mode": "relative", "best_frame": "auto"},
+        {"mode": "relative", "smooth": True, "multiply": 2},
+        {"mode": "absolute"},
+    ],
+    ids=str,
+)
+def test_of_a_motion_transformer(files, tmp_path, monkeypatch, options):
     checkpoint = create_checkpoint(tiny_config(), tiny_variables())
-    wish = Wish(*files, checkpoint, mode, find_best_frame=True, side_by_side=False)
-    drawn = []
-    summary = fulfil(wish, UploadLimits(), tmp_path / "out.mp4", lambda frame: drawn.append(frame.image))
-    assert (summary.frames, summary.best_frame) == (NUM_FRAMES, best_frame)
+    wish = Wish(*files, checkpoint, AnimationOptions(**options))
+    told = []
+    moments = fulfil(wish, UploadLimits(), tmp_path / "out.mp4", told.append)
+    drawn = [frame.image for frame in told if frame is not None]
+    assert len(drawn) == NUM_FRAMES
 
     given, draw = {}, explanation.draw_animation_sheet
 
@@ -47,13 +57,12 @@ def test_of_a_motion_transformer(files, tmp_path, monkeypatch, mode, best_frame)
         return draw(source, frames, **options)
 
     monkeypatch.setattr(explanation, "draw_animation_sheet", record)
-    explained = explain(wish, summary)
+    explained = explain(wish, moments)
     np.testing.assert_array_equal(given["source"], read_image(files[0], size=(SIZE, SIZE)))
     driving = list(read_frames(files[1], size=(SIZE, SIZE)))
     for frame, index in zip(given["frames"], SHOWN, strict=True):
         np.testing.assert_array_equal(frame.driving, driving[index])
-        # Another batch may round otherwise.
-        assert np.abs(frame.image.astype(int) - drawn[index]).max() <= 1
+        np.testing.assert_array_equal(frame.image, drawn[index])
     assert explained.sheet.shape[0] > len(SHOWN) * 192
     assert list(explained.attention) == [
         "attention of keypoint tokens",
@@ -65,9 +74,20 @@ def test_of_a_motion_transformer(files, tmp_path, monkeypatch, mode, best_frame)
 def test_of_a_single_frame_and_a_model_without_attention(files, tmp_path):
     write_video(tmp_path / "one.mp4", random_frames(1), fps=10)
     checkpoint = create_checkpoint(tiny_avd_config(), tiny_avd_variables())
-    wish = Wish(files[0], tmp_path / "one.mp4", checkpoint, "avd", find_best_frame=True, side_by_side=True)
-    shapes = []
-    summary = fulfil(wish, UploadLimits(), tmp_path / "out.mp4", lambda frame: shapes.append(frame.image.shape))
-    assert shapes == [(SIZE, 3 * SIZE, 3)]
-    explained = explain(wish, summary)
+    wish = Wish(files[0], tmp_path / "one.mp4", checkpoint, AnimationOptions(mode="avd"))
+    explained = explain(wish, fulfil(wish, UploadLimits(), tmp_path / "out.mp4", lambda frame: None))
     assert explained.sheet.shape[0] < 2 * 192 + 60 and explained.attention == {}
+
+
+def test_the_source_is_the_square_that_was_animated(files, tmp_path, monkeypatch):
+    checkpoint = create_checkpoint(tiny_config(), tiny_variables())
+    wish = Wish(*files, checkpoint, AnimationOptions(mode="absolute", crop=(3, 5, 40, 40), paste_back=True))
+    given, draw = [], explanation.draw_animation_sheet
+    monkeypatch.setattr(
+        explanation,
+        "draw_animation_sheet",
+        lambda source, *rest, **more: given.append(source) or draw(source, *rest, **more),
+    )
+    explain(wish, fulfil(wish, UploadLimits(), tmp_path / "out.mp4", lambda frame: None))
+    square = resize_image(read_image(files[0])[5:45, 3:43], (SIZE, SIZE))
+    np.testing.assert_array_equal(given, [square])

@@ -21,6 +21,12 @@ def test_a_frame_is_shown():
     assert shown.shape == IMAGE.shape and np.abs(shown - IMAGE).mean() < 30
 
 
+def test_a_large_frame_is_sent_small():
+    panel = draw_progress(DrawnFrame(0, 1, np.zeros((2000, 1000, 3), np.uint8)), rate=None)
+    shown = Image.open(io.BytesIO(base64.b64decode(re.search(r"base64,([^\"]*)", panel)[1])))
+    assert shown.size == (300, 600)
+
+
 def test_what_is_not_known_is_not_told():
     assert '<p role="status">Frame 1 of 48</p>' in draw_progress(DrawnFrame(0, 48, IMAGE), rate=None)
     panel = draw_progress(DrawnFrame(11, None, IMAGE), rate=3.0)

@@ -82,6 +82,18 @@ def test_a_header_that_lies_does_not_help(folder, monkeypatch, claimed):
     assert len(drawn) == 11
 
 
+def test_the_reading_can_be_ended(folder):
+    read = []
+
+    def stop():
+        read.append(1)
+        if len(read) == 3:
+            raise InterruptedError("enough")
+
+    with pytest.raises(InterruptedError, match="enough"):
+        LIMITS.check_all_frames(folder / "second.mp4", on_read=stop)
+
+
 def test_limits_do_not_change():
     with pytest.raises(dataclasses.FrozenInstanceError):
         LIMITS.max_bytes = 1

@@ -33,6 +33,20 @@ def test_reports_and_result(worker):
     assert seen == ["first", "last"] and job.result() == "done"
 
 
+def test_that_nothing_is_new_hides_nothing(worker):
+    seen = threading.Event()
+
+    def work(report):
+        report("newest")
+        report(None)
+        seen.wait(10)
+
+    reports = worker.follow(work).reports()
+    assert next(report for report in reports if report is not None) == "newest"
+    seen.set()
+    assert set(reports) <= {None}
+
+
 def test_there_is_something_to_show_while_nothing_is_reported(worker):
     go = threading.Event()
     reports = worker.follow(lambda report: go.wait(10)).reports()
@@ -67,10 +81,10 @@ def test_jobs_come_in_turn(worker):
     assert most == [1] * 5
 
 
-def endless(report, ended):
+def endless(report, ended, news=time.monotonic):
     try:
         while True:
-            report(time.monotonic())
+            report(news())
             time.sleep(0.005)
     except Stopped:
         ended.set()
@@ -88,6 +102,14 @@ def test_a_job_ends_when_nobody_follows_it_any_longer(worker):
     assert ended.wait(10)
     assert worker.follow(lambda report: "next").result() == "next"
     assert not never.is_set()
+
+
+def test_a_job_without_news_ends_too(worker):
+    ended = threading.Event()
+    reports = worker.follow(lambda report: endless(report, ended, news=lambda: None)).reports()
+    assert next(reports) is None
+    reports.close()
+    assert ended.wait(10)
 
 
 def test_closing_ends_the_job(worker):
