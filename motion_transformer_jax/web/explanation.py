@@ -38,7 +38,7 @@ def explain(wish: Wish, moments: Sequence[AnimatedFrame]) -> Explanation:
     sheet = draw_animation_sheet(picture, moments, cell_px=_CELL_PX, downwards=True)
     if not has_attention(wish.checkpoint.config):
         return Explanation(sheet, {})
-    middle = moments[len(moments) // 2].driving
+    middle = resize_image(moments[len(moments) // 2].driving, size)
     return Explanation(sheet, _draw_attention(wish.checkpoint, animator.encode_source(picture), middle))
 
 
