@@ -3,6 +3,7 @@
 Packets are read as the pictures proceed, so that memory does not grow with the length.
 """
 
+import contextlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -83,7 +84,8 @@ class SoundTrack:
                 self._waiting = next(self._packets, None)
             if self._waiting is None or self._waiting.pts * self._waiting.time_base >= seconds:
                 return
-            self._output.mux(self._waiting)
+            with contextlib.suppress(av.error.InvalidDataError):  # damaged; the gap is silent
+                self._output.mux(self._waiting)
             self._waiting = None
 
     def close(self) -> None:
