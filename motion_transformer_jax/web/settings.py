@@ -5,8 +5,8 @@ from typing import Any
 
 import gradio as gr
 
-from motion_transformer_jax.inference.options import MULTIPLY_RANGE, PLAIN
-from motion_transformer_jax.inference.retarget import Mode
+from motion_transformer_jax.inference.options import PLAIN
+from motion_transformer_jax.inference.retarget import MULTIPLY_RANGE, Mode
 from motion_transformer_jax.web.checkpoints import Checkpoint
 from motion_transformer_jax.web.choices import FORMATS, Choices
 
