@@ -153,7 +153,7 @@ def test_damaged_pictures_of_a_folder_are_left_out(animator, files, sources, tmp
 
 
 def test_a_failure_in_between_leaves_what_was_finished(animator, files, tmp_path):
-    def stop_at_the_second(index, total, image):
+    def stop_at_the_second(index, total, image, frame):
         if index == 0 and (tmp_path / "out" / "source0.gif").exists():
             raise InterruptedError("enough")
 
