@@ -274,7 +274,7 @@ def test_large_driving_frames_are_shrunk_once(animator, files, tmp_path):
     write_video(tmp_path / "large.mp4", frames, fps=25, lossless=True)
     options = AnimationOptions(view="side-by-side", paste_back=True, driving_crop=(0, 50, 300, 300))
     files = files / "source0.png", tmp_path / "large.mp4", tmp_path / "a.mp4"
-    animate_video(lambda: animator, *files, options, on_frame=lambda index, total, row: rows.append(row))
+    animate_video(lambda: animator, *files, options, on_frame=lambda index, total, row, frame: rows.append(row))
     expected = [resize_image(frame[50:350], (60, 60)) for frame in frames]
     np.testing.assert_array_equal(np.stack(rows)[:, :, 44:104], expected)
 

@@ -226,7 +226,7 @@ def test_another_model_and_its_mode(files, server, chromium, tmp_path):
         page.get_by_label("Side by side").check()
         click(page, "Animate")
         wait_for_result(page)
-        assert watch_result(page) == [96, pytest.approx(0.64, abs=0.05)]
+        assert watch_result(page) == [768, pytest.approx(0.64, abs=0.05)]
         assert download(page, tmp_path / "animation.mp4") == (files / "avd.mp4").read_bytes()
         page.get_by_role("tab", name="Attention").click()  # what the model sees comes after the result
         page.get_by_text("This model is no transformer").wait_for()
