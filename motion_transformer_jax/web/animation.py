@@ -51,7 +51,9 @@ class DrawnFrame:
 def fulfil(
     wish: Wish, limits: UploadLimits, out: Path, report: Callable[[DrawnFrame | None], None]
 ) -> list[AnimatedFrame]:
-    """Writes to `out` what `motrans animate` writes for the same files and options, bit for bit.
+    """Writes to `out` what `motrans animate` writes for the same files and options.
+
+    Bit for bit, but for a webm's random identifiers.
 
     Args:
         wish: What to animate.
