@@ -4,6 +4,7 @@ Packets are read as the pictures proceed, so that memory does not grow with the 
 """
 
 import contextlib
+import io
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ class SoundTrack:
         self._sound, self._output, self._format = sound, output, output.format.name
         self._input = open_media(sound.path, current_limits())
         self._source = self._input.streams.audio[0]
-        if self._source.codec_context.codec.canonical_name in _COPIED[self._format]:
+        if self._source.codec_context.codec.canonical_name in _COPIED[self._format] and _is_held(sound, self._format):
             self._stream = output.add_stream_from_template(self._source)
             packets = self._copied()
         else:
@@ -167,6 +168,25 @@ class SoundTrack:
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
             yield from self._stream.encode(frame)
+
+
+def _is_held(sound: Sound, file_format: str) -> bool:
+    """Whether a file of that format takes the sound as it is, which a damaged header prevents; tried in memory."""
+    try:
+        with (
+            open_media(sound.path, current_limits()) as source,
+            av.open(io.BytesIO(), "w", format=file_format) as trial,
+        ):
+            stream = trial.add_stream_from_template(source.streams.audio[0])
+            for packet in source.demux(source.streams.audio[0]):
+                if packet.pts is not None and not packet.is_corrupt:
+                    packet.pts = packet.dts = 0
+                    packet.stream = stream
+                    trial.mux(packet)
+                    break
+    except av.error.FFmpegError:
+        return False
+    return True
 
 
 def _decode(packet: av.Packet) -> list[av.AudioFrame]:

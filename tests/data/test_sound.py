@@ -86,6 +86,15 @@ def test_a_truncated_file_gives_the_sound_it_has(tmp_path):
     np.testing.assert_allclose(beeps, BEEPS[:2], atol=0.005)
 
 
+def test_a_sound_whose_header_is_damaged_is_encoded_anew(tmp_path):
+    """A muxer would find out at the end of the file."""
+    content = write_sounding_clip(tmp_path / "a.webm").read_bytes()
+    head = content.index(b"OpusHead") - 3  # after the element's name and length
+    (tmp_path / "damaged.webm").write_bytes(content[:head] + b"\x4f\xff" + content[head + 2 :])  # an unknown name
+    out = carry(tmp_path / "damaged.webm", tmp_path / "b.mp4")
+    assert sound_codec(out) == "aac" and len(list(read_frames(out))) == SECS * FPS
+
+
 def test_sound_is_read_as_frames_are_written(tmp_path, monkeypatch):
     """Not ahead of them, or memory would grow with the length."""
     clip = write_sounding_clip(tmp_path / "a.mp4")

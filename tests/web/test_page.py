@@ -267,7 +267,7 @@ def test_more_on_a_phone_is_what_the_command_has(files, server, chromium, tmp_pa
 @pytest.mark.parametrize(
     ("place", "name", "sentence"),
     [
-        ("picture", "text <b>.png", "text <b>.png is not an image; expected a png, jpg, bmp, webp, tif or ppm file"),
+        ("picture", "text <b>.png", "text <b>.png is not an image; expected a png, jpg, bmp, webp, tif, ppm"),
         ("picture", "huge.png", "huge.png has 500x400 pixels, 0.2 million; at most 0.15 million are taken"),
         ("clip", "text.mp4", "Cannot read text.mp4 as a video"),
         ("clip", "hour.mp4", "hour.mp4 lasts longer than the 12 seconds that are taken; cut it"),
