@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test faults puppets lint format docs
+.PHONY: demo test test-long faults puppets lint format docs
 
 $(VENV)/installed: setup.cfg pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
@@ -20,6 +20,10 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+
+# What `make test` leaves out, since its tests cover most of it.
+test-long: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m long
 
 # The long fault campaign: minutes of kills and damaged files, which `make test` leaves out.
 faults: $(VENV)/installed-test

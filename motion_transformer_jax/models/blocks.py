@@ -5,6 +5,7 @@ Compute type, training mode and the device axis are decided once, in a `Layers` 
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -54,18 +55,46 @@ class BatchNorm(nn.Module):
             return (wide * factor + (bias - running_mean.value * factor)).astype(x.dtype)
         if len(x) % self.num_batches:
             raise ValueError(f"{len(x)} images are not {self.num_batches} batches of one size")
-        batches = wide.reshape(self.num_batches, -1, *x.shape[1:])
-        normalized, mean, var = jax.vmap(
-            lambda batch: batch_normalize(batch, scale, bias, self.epsilon, self.axis_name)
-        )(batches)
+        normalized, mean, var = _normalize_batches(
+            wide,
+            scale,
+            bias,
+            running_mean.value,
+            running_var.value,
+            num_batches=self.num_batches,
+            epsilon=self.epsilon,
+            axis_name=self.axis_name,
+        )
         if not self.is_initializing():
-            num_devices = 1 if self.axis_name is None else jax.lax.axis_size(self.axis_name)
-            count = batches[0].size // x.shape[-1] * num_devices
-            keep = BATCH_NORM_MOMENTUM
-            for batch_mean, batch_var in zip(mean, var * (count / max(count - 1, 1)), strict=True):
-                running_mean.value = keep * running_mean.value + (1 - keep) * batch_mean
-                running_var.value = keep * running_var.value + (1 - keep) * batch_var
-        return normalized.reshape(x.shape).astype(x.dtype)
+            running_mean.value, running_var.value = mean, var
+        return normalized.astype(x.dtype)
+
+
+# Jitted, so that layers of one shape are traced once.
+@functools.partial(jax.jit, static_argnames=("num_batches", "epsilon", "axis_name"))
+def _normalize_batches(
+    x: jax.Array,
+    scale: jax.Array,
+    bias: jax.Array,
+    running_mean: jax.Array,
+    running_var: jax.Array,
+    *,
+    num_batches: int,
+    epsilon: float,
+    axis_name: str | None,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Normalises each batch by its own statistics; with them, the running statistics after the batches."""
+    batches = x.reshape(num_batches, -1, *x.shape[1:])
+    normalized, means, variances = jax.vmap(lambda batch: batch_normalize(batch, scale, bias, epsilon, axis_name))(
+        batches
+    )
+    num_devices = 1 if axis_name is None else jax.lax.axis_size(axis_name)
+    count = batches[0].size // x.shape[-1] * num_devices
+    keep = BATCH_NORM_MOMENTUM
+    for mean, var in zip(means, variances * (count / max(count - 1, 1)), strict=True):
+        running_mean = keep * running_mean + (1 - keep) * mean
+        running_var = keep * running_var + (1 - keep) * var
+    return normalized.reshape(x.shape), running_mean, running_var
 
 
 class Conv(nn.Module):

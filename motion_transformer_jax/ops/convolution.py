@@ -43,15 +43,22 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.
     Returns:
       [B, H', W', D] in the type of x; H' = (H + 2 padding - k) // stride + 1, W' likewise.
     """
+    return _anywhere(x, kernel, stride, padding)
+
+
+# This and others are jitted so that layers of one shape are traced once.
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _anywhere(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
     on_cpu = functools.partial(_on_cpu, stride=stride, padding=padding)
     elsewhere = functools.partial(_by_xla, stride=stride, padding=padding)
     return lax.platform_dependent(x, kernel, cpu=on_cpu, default=elsewhere)
 
 
 def _forward(x: jax.Array, kernel: jax.Array, stride: int, padding: int):
-    return convolve(x, kernel, stride, padding), (x, kernel)
+    return _anywhere(x, kernel, stride, padding), (x, kernel)
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def _backward(stride: int, padding: int, saved: tuple[jax.Array, jax.Array], gradient: jax.Array):
     on_cpu = functools.partial(_gradients_on_cpu, stride=stride, padding=padding)
     elsewhere = functools.partial(_gradients_by_xla, stride=stride, padding=padding)
@@ -79,6 +86,7 @@ def _upsampled_forward(x: jax.Array, kernel: jax.Array):
     return convolve_upsampled(x, kernel), (x, kernel)
 
 
+@jax.jit
 def _upsampled_backward(saved: tuple[jax.Array, jax.Array], gradient: jax.Array):
     def by_xla(x: jax.Array, kernel: jax.Array, gradient: jax.Array):
         return jax.vjp(_upsampled_by_xla, x, kernel)[1](gradient)
@@ -102,7 +110,6 @@ def _upsampled_by_xla(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return _by_xla(upsample_nearest(x, 2), kernel, stride=1, padding=1)
 
 
-# Each jitted, so that layers of one shape are traced once.
 @functools.partial(jax.jit, static_argnames=("stride", "padding"))
 def _on_cpu(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.Array:
     if _suits_winograd(x, kernel, stride, padding):

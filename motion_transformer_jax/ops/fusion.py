@@ -29,6 +29,7 @@ def _backward(_: None, cotangent: jax.Array) -> tuple[jax.Array]:
 materialize.defvjp(_forward, _backward)
 
 
+@jax.jit
 def _materialize(x: jax.Array) -> jax.Array:
     return lax.platform_dependent(x, cpu=_write, default=lambda x: x)
 

@@ -36,6 +36,7 @@ def _normalize(x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, 
     return (x * factor + (bias - mean * factor), mean, variance), (x, mean, deviation, scale)
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def _backward(epsilon: float, axis_name: str | None, saved: tuple, gradients: tuple):
     x, mean, deviation, scale = saved
     gradient = gradients[0]

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import jax
@@ -60,9 +61,21 @@ def start(workdir, processes, devices, num_steps, *, program=IN_FLOAT64, **field
     ]
 
 
+@contextmanager
+def none_left_behind(started):
+    """Kills the processes of a test that fails, which would slow down the next ones."""
+    try:
+        yield
+    except BaseException:
+        for process in started:
+            process.kill()
+        raise
+
+
 def finish(started):
     """Exit statuses, and what was said."""
-    said = [process.communicate(timeout=SECONDS)[1] for process in started]
+    with none_left_behind(started):
+        said = [process.communicate(timeout=SECONDS)[1] for process in started]
     return [process.returncode for process in started], said
 
 
@@ -74,12 +87,13 @@ def train(*arguments, **fields):
 
 def wait_for_step(workdir, step, started):
     deadline, metrics = time.monotonic() + SECONDS, workdir / "metrics.jsonl"
-    while time.monotonic() < deadline:
-        assert all(process.poll() is None for process in started), finish(started)
-        if metrics.exists() and f'"step": {step},' in metrics.read_text():
-            return
-        time.sleep(0.05)
-    raise TimeoutError(f"no step {step}")
+    with none_left_behind(started):
+        while time.monotonic() < deadline:
+            assert all(process.poll() is None for process in started), finish(started)
+            if metrics.exists() and f'"step": {step},' in metrics.read_text():
+                return
+            time.sleep(0.05)
+        raise TimeoutError(f"no step {step}")
 
 
 def losses(workdir):

@@ -1,7 +1,6 @@
 """Frames that arrive while they are animated."""
 
 import itertools
-import os
 import signal
 import subprocess
 import sys
@@ -215,7 +214,7 @@ def test_the_first_interrupt_finishes_and_the_second_abandons():
         for frame in LiveDriving("a", iter(range(6)), 25, "none", newest_only=False).frames():
             yield frame
             for _ in range(times if frame == after else 0):
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)  # to this very thread, one by one
 
     assert list(interrupted(after=1, times=1)) == [0, 1]
     assert signal.getsignal(signal.SIGINT) is before

@@ -196,10 +196,11 @@ RUNS = {
 }
 
 
-LONG = [pytest.mark.slow, pytest.mark.optimized]
+MARKS = [pytest.mark.slow, pytest.mark.optimized]
+LEFT_OUT = {"train_step_mtia_vox128": [pytest.mark.long]}  # the same networks at another size
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, marks=LONG) for name in RUNS])
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=MARKS + LEFT_OUT.get(name, [])) for name in RUNS])
 def float64_run(request, golden):
     official = golden(request.param)
     with jax.enable_x64(True):

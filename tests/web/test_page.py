@@ -314,6 +314,7 @@ def test_others_wait_see_their_place_and_come_next(files, server, chromium):
         for visitor in (first, second, third):
             choose(visitor.page, "picture", 2)
             upload(visitor.page, "clip", files / "examples" / "endless.mp4")
+            visitor.page.get_by_label("Side by side").check()  # takes longer, or it might end by itself
         click(first.page, "Animate")
         first.page.wait_for_selector("#stage img")
         click(second.page, "Animate")
