@@ -196,11 +196,15 @@ RUNS = {
 }
 
 
-MARKS = [pytest.mark.slow, pytest.mark.optimized]
-LEFT_OUT = {"train_step_mtia_vox128": [pytest.mark.long]}  # the same networks at another size
+MARKS = {
+    "train_step_mtia": [pytest.mark.slow],  # compiles longer than it computes
+    "train_step_mtia_vox128": [pytest.mark.long],  # the same networks at another size
+    "train_step_fomm": [pytest.mark.slow, pytest.mark.optimized],
+    "train_step_mraa": [pytest.mark.slow, pytest.mark.optimized],
+}
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, marks=MARKS + LEFT_OUT.get(name, [])) for name in RUNS])
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=MARKS[name]) for name in RUNS])
 def float64_run(request, golden):
     official = golden(request.param)
     with jax.enable_x64(True):
