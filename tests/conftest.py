@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -22,6 +23,8 @@ from browser import launched
 
 GOLDEN = Path(__file__).parent / "golden"
 
+# A shell without job control has what it starts in the background ignore Ctrl-C, which tests are about.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # Tracing makes many objects and hardly any garbage: to look for it took a tenth of the time.
 gc.set_threshold(100_000, 20, 50)
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).parent.parent / ".cache" / "jax")  # children's, too
