@@ -81,15 +81,17 @@ def test_too_many_poisoned_batches_end_all_and_all_go_on(one_process, tmp_path, 
 @pytest.mark.faults
 @pytest.mark.timeout(1800)
 def test_a_process_that_stands_still_ends_the_others(one_process, tmp_path):
+    """JAX misses its heartbeats within two minutes; the watchdog is for processes that still send them."""
     workdir = tmp_path / "run"
     fields = {"train.checkpoint_every_steps": 2}
-    started = pods.start(workdir, 2, 1, 6, **fields, **{"train.stall_minutes": 3.0})  # compiles in less
+    started = pods.start(workdir, 2, 1, 6, **fields)
     pods.wait_for_step(workdir, 3, started)
     started[1].send_signal(signal.SIGSTOP)
-    said = started[0].communicate(timeout=pods.SECONDS)[1]
-    assert started[0].returncode == 1 and "Timeout (0:03:00)!" in said and "in train_and_evaluate" in said
+    with pods.none_left_behind(started):
+        said = started[0].communicate(timeout=pods.SECONDS)[1]
     started[1].kill()
     started[1].communicate()
+    assert started[0].returncode not in (0, 2) and "heartbeat" in said, said[-3000:]
     pods.train(workdir, 2, 1, 6, **fields)
     pods.assert_same_run(workdir, one_process, 6)
 
