@@ -198,7 +198,7 @@ RUNS = {
 
 MARKS = {
     "train_step_mtia": [pytest.mark.slow],  # compiles longer than it computes
-    "train_step_mtia_vox128": [pytest.mark.long],  # the same networks at another size
+    "train_step_mtia_vox128": [pytest.mark.long, pytest.mark.optimized],  # the same networks at another size
     "train_step_fomm": [pytest.mark.slow, pytest.mark.optimized],
     "train_step_mraa": [pytest.mark.slow, pytest.mark.optimized],
 }
