@@ -132,6 +132,13 @@ def test_result_has_the_type_of_the_image_and_float32_weights():
     np.testing.assert_array_equal(result, exact.astype(jnp.bfloat16))
 
 
+def test_many_small_gradients_of_one_bfloat16_pixel_all_count():
+    image, grid = jnp.ones((1, 1, 1, 1), jnp.bfloat16), jnp.zeros((1, 64, 64, 2))
+    options = {"padding_mode": "zeros", "align_corners": False}
+    gradient = jax.grad(lambda image: jnp.sum(jitted_sample(image, grid, **options).astype(jnp.float32)))(image)
+    assert gradient.dtype == jnp.bfloat16 and gradient.item() == 64 * 64
+
+
 @pytest.mark.parametrize(
     ("image", "grid", "padding_mode", "message"),
     [
