@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+from importlib.metadata import version
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -13,7 +14,8 @@ os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "")
     + " --xla_force_host_platform_device_count=8"
     + " --xla_backend_optimization_level=1"
-    + " --xla_cpu_use_fusion_emitters=false"
+    # An option of its time: newer versions end the process over what they do not know.
+    + (" --xla_cpu_use_fusion_emitters=false" if version("jaxlib").startswith("0.10.") else "")
 )
 
 import jax

@@ -33,6 +33,8 @@ _CHROMA_UPSAMPLING = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Inte
 # Files whose index tells where a time is to be found; others are decoded from their beginning.
 _INDEXED = ("mov,", "matroska,")
 _WORTH_SEEKING_SECS = 2
+# What is no UTF-8 in a file's remarks does not keep it from opening; from version 19 on PyAV sees to that itself.
+_METADATA = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 _GIF_TRAILER = b"\x3b"
 _GIF_TAIL = 4096  # bytes in which it is looked for: padding may follow it
 
@@ -257,7 +259,7 @@ def open_media(path: Path, limits: MediaLimits, **options: str) -> av.container.
     options = {"format_whitelist": _FORMATS, **options}
     try:
         # An absolute path, since FFmpeg would take "a:b.mp4" for a protocol.
-        return av.open(os.path.abspath(path), options=options, metadata_errors="replace")
+        return av.open(os.path.abspath(path), options=options, **_METADATA)
     except (av.error.FFmpegError, OSError) as error:
         raise UserError(
             f"cannot read {path} as a video ({error.strerror}); expected a whole mp4, mov, webm, avi or gif file, "
