@@ -12,6 +12,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ml_collections import ConfigDict
 
@@ -20,6 +21,9 @@ from motion_transformer_jax.cli import CONFIG_IS_RUN, Parser, parse_config, run_
 from motion_transformer_jax.data.limits import applied
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.limit_options import add_limits, take_limits
+
+if TYPE_CHECKING:
+    from motion_transformer_jax.benchmarks.official import Peer
 
 _ANY_FIELD = "Any field of the config is set by --config.FIELD=VALUE, such as "
 
@@ -58,7 +62,7 @@ def _animate(argv: list[str]) -> None:
         num_frames=arguments.frames,
         batch_size=arguments.batch,
         repeats=arguments.repeats,
-        peer=arguments.peer,
+        peer=_peer(arguments),
         profile=arguments.profile,
     )
     title = f"Animation, {speed.config}, {arguments.frames} frames in batches of {speed.batch_size}"
@@ -83,7 +87,7 @@ def _train(argv: list[str]) -> None:
         steps=arguments.steps,
         num_devices=arguments.devices,
         repeats=arguments.repeats,
-        peer=arguments.peer,
+        peer=_peer(arguments),
         profile=arguments.profile,
     )
     _print(arguments, speed.to_dict(), speed_table(speed, f"Training, {speed.config}, batch of {speed.batch_size}"))
@@ -117,6 +121,7 @@ def _add_timing(parser: Parser) -> None:
     add = parser.add_argument
     add("--repeats", type=int, default=3, metavar="N", help="timed stretches (default %(default)s)")
     add("--peer", type=Path, metavar="DIR", help="measure the official code too: a checkout of JialeTao/MTIA")
+    add("--peer-compiled", action="store_true", help="with --peer: run its networks through torch.compile")
     add("--profile", metavar="DIR", help="run once more and write a trace there, for XProf or Perfetto")
 
 
@@ -128,6 +133,14 @@ def _parse_network(parser: Parser, argv: list[str], *positive: str) -> tuple[arg
     if getattr(arguments, "profile", None) and Path(arguments.profile).is_file():
         raise UserError(f"--profile {arguments.profile} is a file; expected a folder")
     return arguments, config
+
+
+def _peer(arguments: argparse.Namespace) -> "Peer | None":
+    from motion_transformer_jax.benchmarks.official import Peer  # slow to import
+
+    if arguments.peer_compiled and arguments.peer is None:
+        raise UserError("--peer-compiled is about the official code; name its checkout by --peer DIR")
+    return arguments.peer and Peer(arguments.peer, compiled=arguments.peer_compiled)
 
 
 def _check_positive(parser: Parser, arguments: argparse.Namespace, *names: str) -> None:

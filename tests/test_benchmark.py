@@ -127,6 +127,22 @@ def test_training_is_timed_beside_the_official_code(checkout, capsys):
     assert speed["difference"] is speed["profile"] is None
 
 
+def test_the_official_networks_are_compiled_where_that_is_asked(tmp_path, capsys):
+    pytest.importorskip("torch")
+    method = "def compile(self):\n        print(type(self).__name__, file=open(__file__ + '.compiled', 'a'))\n\n    "
+    checkout = write_checkout(tmp_path, {"def load_state_dict": f"{method}def load_state_dict"})
+    argv = ["animate", *TINY, "--frames", "2", "--batch", "2", "--peer", str(checkout)]
+    for options, compiled in ((), []), (("--peer-compiled",), ["Detector", "OcclusionAwareGenerator"]):
+        assert run_command(benchmark.main, [*argv, *options]) == 0
+        assert sorted(line for path in checkout.rglob("*.compiled") for line in path.read_text().split()) == compiled
+
+
+def test_a_compiled_peer_needs_a_peer(capsys):
+    assert run_command(benchmark.main, ["animate", *TINY, "--peer-compiled"]) == 2
+    error = "error: --peer-compiled is about the official code; name its checkout by --peer DIR\n"
+    assert capsys.readouterr().err == error
+
+
 def test_starts_are_timed_with_and_without_a_cache(monkeypatch, capsys):
     monkeypatch.setattr(compile_benchmark, "_PROGRAMS", {"animation": compile_benchmark._PROGRAMS["animation"]})
     assert run_command(benchmark.main, ["compile", "--config", f"{VOX}:debug", "--json"]) == 0

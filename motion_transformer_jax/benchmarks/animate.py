@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.benchmarks.compile_clock import CompileClock
 from motion_transformer_jax.benchmarks.memory import peak_mib
-from motion_transformer_jax.benchmarks.official import official_peer, prepare_peer
+from motion_transformer_jax.benchmarks.official import Peer, official_peer, prepare_peer
 from motion_transformer_jax.benchmarks.random_weights import random_variables
 from motion_transformer_jax.benchmarks.speed import Difference, Rate, Side, Speed, measure_in_turn, profiled
 from motion_transformer_jax.benchmarks.timing import time_in_turn
@@ -57,7 +57,7 @@ def measure_animation(
     num_frames: int,
     repeats: int,
     batch_size: int | None = None,
-    peer: Path | None = None,
+    peer: Peer | None = None,
     profile: str | None = None,
 ) -> Speed:
     """Times animating a video on the first device, and what it takes of time, memory and arithmetic.
@@ -67,7 +67,7 @@ def measure_animation(
       num_frames: of the driving video.
       repeats: timed stretches, each a whole video.
       batch_size: driving frames in a batch; None: the Animator's default.
-      peer: a checkout of the official PyTorch code, which animates the same video with the same weights in turn, one
+      peer: the official PyTorch code, which animates the same video with the same weights in turn, one
         frame at a time as it does. Its own reading and writing of videos, which differ from ours in codec and colour,
         are replaced by ours.
       profile: folder for a trace of one more stretch.

@@ -4,6 +4,7 @@ Expected is a checkout of https://github.com/JialeTao/MTIA; nothing of it is in 
 """
 
 import contextlib
+import dataclasses
 import multiprocessing
 import os
 import tempfile
@@ -30,16 +31,29 @@ _CONFIGURATIONS = {
 _LIBRARIES = {"torch": "torch", "einops": "einops", "imageio": "imageio"}  # module -> package
 
 
-def prepare_peer(config: ConfigDict, checkout: Path | None) -> None:
+@dataclasses.dataclass(frozen=True)
+class Peer:
+    """The official code and how it runs.
+
+    Attributes:
+      checkout: its folder.
+      compiled: its networks go through `torch.compile`; else they run as they are, operation by operation.
+    """
+
+    checkout: Path
+    compiled: bool = False
+
+
+def prepare_peer(config: ConfigDict, peer: Peer | None) -> None:
     """Looks whether there can be a peer; to be called before JAX uses a device.
 
     Args:
-      config, checkout: as for `official_peer`.
+      config, peer: as for `official_peer`.
 
     Raises:
       UserError: there is no official counterpart of the config, no checkout, or a library is missing.
     """
-    if checkout is None:
+    if peer is None:
         return
     # Otherwise JAX takes most of a GPU's memory at once, and little is left for a peer beside it.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -50,9 +64,9 @@ def prepare_peer(config: ConfigDict, checkout: Path | None) -> None:
         )
     if config.animate.adapt_scale or config.loss.adversarial > 0:
         raise UserError("with --peer leave animate.adapt_scale=False and loss.adversarial=0, as the official code has")
-    if not _configuration(config, checkout).is_file():
+    if not _configuration(config, peer).is_file():
         raise UserError(
-            f"no file {_configuration(config, checkout)}; --peer expects a checkout of https://github.com/JialeTao/MTIA"
+            f"no file {_configuration(config, peer)}; --peer expects a checkout of https://github.com/JialeTao/MTIA"
         )
     missing = [package for module, package in _LIBRARIES.items() if find_spec(module) is None]
     if missing:
@@ -61,13 +75,13 @@ def prepare_peer(config: ConfigDict, checkout: Path | None) -> None:
 
 @contextlib.contextmanager
 def official_peer(
-    config: ConfigDict, checkout: Path | None, variables: dict, inputs: Mapping[str, np.ndarray]
+    config: ConfigDict, peer: Peer | None, variables: dict, inputs: Mapping[str, np.ndarray]
 ) -> Iterator[Callable[..., Any] | None]:
     """Starts the official code; a process of its own, so that memory and its allocator's settings are its own.
 
     Args:
       config: an experiment's.
-      checkout: the official code's folder; None gives no peer.
+      peer: None gives none.
       variables: our weights, which it gets.
       inputs: {"source"} to animate, or the training batch {"source", "driving"}; uint8.
 
@@ -78,20 +92,26 @@ def official_peer(
     Raises:
       UserError: its networks do not take these weights.
     """
-    if checkout is None:
+    if peer is None:
         yield None
         return
-    configuration = _configuration(config, checkout)
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "weights.npz"
         _save_weights(weights, config, variables)
-        relative = config.animate.mode == "relative"
-        with _process(Setup(checkout.resolve(), configuration, weights, dict(inputs), relative)) as call:
+        setup = Setup(
+            checkout=peer.checkout.resolve(),
+            configuration=_configuration(config, peer),
+            weights=weights,
+            inputs=dict(inputs),
+            relative=config.animate.mode == "relative",
+            compiled=peer.compiled,
+        )
+        with _process(setup) as call:
             yield call
 
 
-def _configuration(config: ConfigDict, checkout: Path) -> Path:
-    return checkout.resolve() / "config" / _CONFIGURATIONS[config.name]
+def _configuration(config: ConfigDict, peer: Peer) -> Path:
+    return peer.checkout.resolve() / "config" / _CONFIGURATIONS[config.name]
 
 
 def _save_weights(path: Path, config: ConfigDict, variables: dict) -> None:

@@ -40,6 +40,7 @@ class Setup:
       weights: an .npz file of "network/key".
       inputs: uint8 [S, S, 3] "source" to animate, or "source" and "driving" [B, S, S, 3] to train on.
       relative: whether motion is carried over relative to the first driving frame.
+      compiled: whether the networks go through `torch.compile`.
     """
 
     checkout: Path
@@ -47,6 +48,7 @@ class Setup:
     weights: Path
     inputs: dict[str, np.ndarray]
     relative: bool
+    compiled: bool
 
 
 def serve(connection: Connection, setup: Setup) -> None:
@@ -83,6 +85,9 @@ class _Peer:
         _register_stand_ins()
         self.networks = {name: network.to(self._device) for name, network in _build(self._configuration).items()}
         self._load(setup)
+        if setup.compiled:
+            for network in self.networks.values():
+                network.compile()
 
     def peak_memory_mib(self) -> float:
         """The most that was held on the GPU, else in the process."""

@@ -6,7 +6,6 @@ code leaves to its loader, and that is not timed. The official step ends with it
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,7 +16,7 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.benchmarks.compile_clock import CompileClock
 from motion_transformer_jax.benchmarks.memory import peak_mib
-from motion_transformer_jax.benchmarks.official import official_peer, prepare_peer
+from motion_transformer_jax.benchmarks.official import Peer, official_peer, prepare_peer
 from motion_transformer_jax.benchmarks.random_weights import random_variables
 from motion_transformer_jax.benchmarks.speed import Rate, Side, Speed, measure_in_turn, profiled
 from motion_transformer_jax.data.puppets import PuppetVideos
@@ -86,7 +85,7 @@ def measure_training(
     repeats: int,
     steps: int | None = None,
     num_devices: int = 1,
-    peer: Path | None = None,
+    peer: Peer | None = None,
     profile: str | None = None,
 ) -> Speed:
     """Times training steps, and what they take of time, memory and arithmetic.
@@ -97,7 +96,7 @@ def measure_training(
       repeats: timed stretches.
       steps: in a stretch; None: 1 on CPU, 10 on an accelerator.
       num_devices: the first ones, which share the batch.
-      peer: a checkout of the official PyTorch code, which trains from the same weights on the same batch in turn.
+      peer: the official PyTorch code, which trains from the same weights on the same batch in turn.
       profile: folder for a trace of one more stretch.
 
     Raises:
