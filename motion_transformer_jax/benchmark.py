@@ -50,9 +50,10 @@ def _animate(argv: list[str]) -> None:
     parser = _network_parser("animate", "Time animating a video, from an mp4 to an mp4, with random weights.")
     _add_timing(parser)
     add = parser.add_argument
-    add("--batch", type=int, metavar="N", help="driving frames in a batch (default: 4 on CPU, 16 on an accelerator)")
+    add("--batch", type=int, metavar="N", help="driving frames in a batch (default: 4 on CPU, 16 an accelerator)")
+    add("--devices", type=int, default=1, metavar="N", help="share a batch, as many as divide it (default %(default)s)")
     add("--frames", type=int, default=32, metavar="N", help="of the driving video (default %(default)s)")
-    arguments, config = _parse_network(parser, argv, "batch", "frames", "repeats")
+    arguments, config = _parse_network(parser, argv, "batch", "devices", "frames", "repeats")
 
     from motion_transformer_jax.benchmarks.animate import measure_animation  # slow to import, as what is below
     from motion_transformer_jax.benchmarks.tables import speed_table
@@ -61,6 +62,7 @@ def _animate(argv: list[str]) -> None:
         config,
         num_frames=arguments.frames,
         batch_size=arguments.batch,
+        num_devices=arguments.devices,
         repeats=arguments.repeats,
         peer=_peer(arguments),
         profile=arguments.profile,

@@ -1,10 +1,13 @@
 """How the process's memory allocator treats what is freed."""
 
 import ctypes
+import functools
 import platform
 
 # Parameters of glibc's mallopt, from its malloc.h.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
+_COMPILED = "/jax/core/compile/backend_compile_duration"  # JAX's event
+_LONG_SECS = 5
 
 
 def keep_freed_memory() -> None:
@@ -21,3 +24,21 @@ def keep_freed_memory() -> None:
     mallopt(_MMAP_MAX, 0)
     mallopt(_TRIM_THRESHOLD, -1)
     mallopt(_TOP_PAD, 256 << 20)
+
+
+@functools.cache
+def trim_after_compilations() -> None:
+    """From now on give back to the system what a long compilation leaves behind: gigabytes that no program fits into.
+
+    Nothing but on glibc.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    import jax  # slow to import, and not needed by commands that print their help only
+
+    jax.monitoring.register_event_duration_secs_listener(_trim_if_long)
+
+
+def _trim_if_long(event: str, duration: float, **_) -> None:
+    if event == _COMPILED and duration >= _LONG_SECS:
+        ctypes.CDLL(None).malloc_trim(0)

@@ -15,6 +15,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from motion_transformer_jax.benchmarks.compile_clock import CompileClock
+from motion_transformer_jax.benchmarks.machine import check_devices
 from motion_transformer_jax.benchmarks.memory import peak_mib
 from motion_transformer_jax.benchmarks.official import Peer, official_peer, prepare_peer
 from motion_transformer_jax.benchmarks.random_weights import random_variables
@@ -57,33 +58,35 @@ def measure_animation(
     num_frames: int,
     repeats: int,
     batch_size: int | None = None,
+    num_devices: int = 1,
     peer: Peer | None = None,
     profile: str | None = None,
 ) -> Speed:
-    """Times animating a video on the first device, and what it takes of time, memory and arithmetic.
+    """Times animating a video, and what it takes of time, memory and arithmetic.
 
     Args:
       config: an experiment's; only its model and mode matter.
       num_frames: of the driving video.
       repeats: timed stretches, each a whole video.
       batch_size: driving frames in a batch; None: the Animator's default.
+      num_devices: the first ones, which share a batch, as many of them as divide it.
       peer: the official PyTorch code, which animates the same video with the same weights in turn, one
         frame at a time as it does. Its own reading and writing of videos, which differ from ours in codec and colour,
         are replaced by ours.
       profile: folder for a trace of one more stretch.
 
     Raises:
-      UserError: the config's values do not fit together, or the peer cannot be used.
+      UserError: the config's values do not fit together, there are fewer devices, or the peer cannot be used.
     """
     validate_config(config, need_data=False)
     prepare_peer(config, peer)
+    check_devices(num_devices)
     variables = without_discriminator(random_variables(config))
     with tempfile.TemporaryDirectory() as scratch:
         work = _create_work(config, num_frames, Path(scratch))
         with official_peer(config, peer, variables, {"source": work.source}) as official:
-            return _measure(
-                config, Animator(config, variables, batch_size=batch_size), work, repeats, official, profile
-            )
+            animator = Animator(config, variables, batch_size=batch_size, devices=jax.local_devices()[:num_devices])
+            return _measure(config, animator, work, repeats, official, profile)
 
 
 def _create_work(config: ConfigDict, num_frames: int, folder: Path) -> _Work:
@@ -116,16 +119,16 @@ def _measure(
         _FRAMES: lambda: list(animator.animate(source, frames)),
     }
     times = time_in_turn(stages, repeats=repeats, warm_up=1) | {_FILES: measured.ours}
-    device = jax.local_devices()[0]
+    devices = jax.local_devices()[: animator.num_devices]
     return Speed(
         unit="frames",
         config=config.name,
         image_size=animator.image_size,
         batch_size=animator.batch_size,
         dtype=config.dtype,
-        num_devices=1,
-        device_kind=device.device_kind,
-        ours=Side(Rate.of(measured.ours, work.num_frames), peak_mib([device])),
+        num_devices=len(devices),
+        device_kind=devices[0].device_kind,
+        ours=Side(Rate.of(measured.ours, work.num_frames), peak_mib(devices)),
         compilation=clock.compilation,
         stages={name: timing.median / work.num_frames for name, timing in times.items()},
         multiply_adds=animation_multiply_adds(config),

@@ -1,4 +1,4 @@
-"""What the machine can do at best: the rate of a large matrix product, the yardstick of a network's rate."""
+"""What the machine has and can do at best: its devices, and the rate of a large matrix product."""
 
 import dataclasses
 import math
@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+
+from motion_transformer_jax.errors import UserError
 
 # Rows, inner columns, columns. On CPU that of a 3x3 convolution of 256 channels at 64x64.
 _CPU_SHAPE = (4096, 2304, 256)
@@ -41,3 +43,9 @@ def create_matrix_products(dtype: str) -> MatrixProducts:
         return jax.block_until_ready([product(left, right) for _ in range(_CALLS)])
 
     return MatrixProducts(call, _CALLS * math.prod(shape))
+
+
+def check_devices(number: int) -> None:
+    """Raises a UserError where fewer devices are here."""
+    if number > 1 and number > jax.device_count():  # asked only where needed: that takes the devices
+        raise UserError(f"{number} devices are asked for and {jax.device_count()} are here; ask for fewer")

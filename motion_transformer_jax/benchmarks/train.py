@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from motion_transformer_jax.benchmarks.compile_clock import CompileClock
+from motion_transformer_jax.benchmarks.machine import check_devices
 from motion_transformer_jax.benchmarks.memory import peak_mib
 from motion_transformer_jax.benchmarks.official import Peer, official_peer, prepare_peer
 from motion_transformer_jax.benchmarks.random_weights import random_variables
@@ -112,8 +113,7 @@ def measure_training(
 
 def check_trainable(config: ConfigDict, *, batch_size: int, num_devices: int = 1) -> None:
     """Sets the batch size and the VGG's random weights, and raises a UserError where that cannot be trained."""
-    if num_devices > 1 and num_devices > jax.device_count():  # asked only where needed: that takes the devices
-        raise UserError(f"{num_devices} devices are asked for and {jax.device_count()} are here; ask for fewer")
+    check_devices(num_devices)
     if config.train.objective != "reconstruction":
         raise UserError(
             f"config {config.name} trains the disentangler alone, which is not measured; "

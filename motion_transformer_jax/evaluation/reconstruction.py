@@ -46,10 +46,10 @@ class Reconstructor:
         Args:
             config: the config that the model was trained with.
             variables: {"params": ..., "batch_stats": ...}.
-            batch_size: None: `default_batch_size`.
+            batch_size: None: `default_batch_size` of one device.
         """
         self.image_size: int = config.model.image_size
-        self.batch_size = batch_size or default_batch_size()
+        self.batch_size = batch_size or default_batch_size(1)
         model = create_animation_model(config)
         variables = jax.device_put(variables, jax.local_devices()[0])
         self._encode = partial(_encode, model, variables)

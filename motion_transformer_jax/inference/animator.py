@@ -1,11 +1,13 @@
 """The animation engine: the source is encoded once, driving frames stream through the model in batches.
 
 All shapes that reach the compiler are fixed by the config and the batch size, so that everything is compiled once,
-whatever the length of the video. While the devices work on one batch, the host reads the next.
+whatever the length of the video. A batch is spread over the devices, and while they work on it, the host reads the
+next.
 """
 
+import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
 from typing import Any, Literal
@@ -13,6 +15,8 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
 from PIL import Image
 
@@ -34,6 +38,7 @@ from motion_transformer_jax.models.animation_model import AnimationModel, create
 from motion_transformer_jax.models.motion import Motion
 from motion_transformer_jax.ops.backend import jit_program
 from motion_transformer_jax.training.checkpoint import load_variables
+from motion_transformer_jax.training.parallel import DATA_AXIS, create_mesh, replicate
 
 Picture = np.ndarray | Image.Image
 Frames = Iterable[Picture] | Callable[[], Iterable[Picture]]
@@ -51,30 +56,42 @@ class Animator:
         image_size: S, side of the model's images in pixels.
         batch_size: Driving frames in a batch; with 1, as live pictures want it, each frame's result comes before the
             next frame is drawn, else after the next batch was started.
+        num_devices: How many of the devices share a batch: as many as divide it.
         mode, adapt_scale: How motion is carried over where a call does not say.
         has_disentangler: Whether the model knows the mode "avd".
     """
 
-    def __init__(self, config: ConfigDict, variables: Any, *, batch_size: int | None = None):
+    def __init__(
+        self,
+        config: ConfigDict,
+        variables: Any,
+        *,
+        batch_size: int | None = None,
+        devices: Sequence[jax.Device] | None = None,
+    ):
         """Prepares; nothing is compiled before it is used.
 
         Args:
             config: The config that the model was trained with.
             variables: {"params": ..., "batch_stats": ...}.
-            batch_size: Driving frames in a batch; None: 4 on CPU, 16 on an accelerator.
+            batch_size: Driving frames in a batch, over all devices; None: 4 on CPU, 16 for each accelerator.
+            devices: What may be used; None: all of this process.
         """
+        devices = list(devices or jax.local_devices())
         self.image_size: int = config.model.image_size
-        self.batch_size = batch_size or default_batch_size()
+        self.batch_size = batch_size or default_batch_size(len(devices))
+        self.num_devices = math.gcd(self.batch_size, len(devices))
         self._ahead = 0 if self.batch_size == 1 else 1
         self.mode: Mode = config.animate.mode
         self.adapt_scale: bool = config.animate.adapt_scale
         self.has_disentangler: bool = config.disentangler.enabled
         model = create_animation_model(config)
-        variables = jax.device_put(variables, jax.local_devices()[0])
-        self._estimate = partial(estimate, model, variables)
+        mesh = create_mesh(devices[: self.num_devices])
+        variables = replicate(variables, mesh)
+        self._estimate = partial(_estimate_spread, model, mesh, variables)
         self._encode = partial(encode, model, variables)
         self._retarget = partial(_retarget, model, variables)
-        self._generate = partial(generate, model, variables)
+        self._generate = partial(_generate_spread, model, mesh, variables)
 
     @classmethod
     def load(
@@ -290,6 +307,12 @@ def estimate(model: AnimationModel, variables: Any, frames: jax.Array) -> Motion
     return model.apply(variables, frames.astype(jnp.float32) / 255, method="estimate")
 
 
+@partial(jit_program, static_argnums=(0, 1))
+def _estimate_spread(model: AnimationModel, mesh: Mesh, variables: Any, frames: jax.Array) -> Motion:
+    """`estimate`, the frames spread over the devices."""
+    return _spread(partial(estimate, model), mesh, P())(variables, frames)
+
+
 @partial(jit_program, static_argnums=0)
 def encode(model: AnimationModel, variables: Any, image: jax.Array, motion: Motion) -> SourceState:
     """All that `generate` needs of a source image, uint8 [1, S, S, 3], and of its motion."""
@@ -326,6 +349,21 @@ def generate(model: AnimationModel, variables: Any, source: SourceState, motion:
     generation = model.apply(variables, source.image, source.features, source.motion, motion, method="generate")
     image = jnp.round(jnp.clip(generation.prediction, 0, 1) * 255).astype(jnp.uint8)
     return image, generation.dense.mask
+
+
+@partial(jit_program, static_argnums=(0, 1))
+def _generate_spread(
+    model: AnimationModel, mesh: Mesh, variables: Any, source: SourceState, motion: Motion
+) -> tuple[jax.Array, jax.Array]:
+    """`generate`, the motions spread over the devices."""
+    return _spread(partial(generate, model), mesh, P(), P())(variables, source, motion)
+
+
+def _spread(function: Callable, mesh: Mesh, *constants: P) -> Callable:
+    """The function on every device, with a part of its last argument, a batch; of the others each has all."""
+    batch = P(DATA_AXIS)
+    # Nothing crosses devices, hence no checks of what is the same on all.
+    return jax.shard_map(function, mesh=mesh, in_specs=(*constants, batch), out_specs=batch, check_vma=False)
 
 
 def _repeat(tree: Any, count: int) -> Any:

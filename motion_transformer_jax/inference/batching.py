@@ -8,12 +8,14 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
+from motion_transformer_jax.ops.backend import on_cpu
+
 _Item = TypeVar("_Item")
 
 
-def default_batch_size() -> int:
-    """Frames in a batch where nobody says: 4 on CPU, 16 on an accelerator."""
-    return 4 if jax.default_backend() == "cpu" else 16
+def default_batch_size(num_devices: int) -> int:
+    """Frames in a batch where nobody says: 4 on CPU, whose devices are simulated, and 16 for each accelerator."""
+    return 4 if on_cpu() else 16 * num_devices
 
 
 def split_batches(items: Iterable[_Item], batch_size: int) -> Iterator[list[_Item]]:

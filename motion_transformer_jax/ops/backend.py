@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import jax
 
+from motion_transformer_jax.host_memory import trim_after_compilations
+
 # XLA's CPU convolutions by YNNPACK run at half the speed of its older ones where there are 32 to 128 channels and need
 # copies for gradients; so do its products within attention. Vectors of 512 bits are used only where asked for.
 _CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "", "xla_cpu_prefer_vector_width": 512}
@@ -33,6 +35,8 @@ def jit_program(function: Callable, **options) -> Callable:
 
     @functools.cache
     def jitted() -> Callable:
+        if on_cpu():
+            trim_after_compilations()
         return jax.jit(function, compiler_options=compiler_options(), **options)
 
     @functools.wraps(function)

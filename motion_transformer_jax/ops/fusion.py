@@ -1,4 +1,4 @@
-"""Control over what XLA's CPU backend computes more than once."""
+"""Control over what XLA's compiler computes more than once, and how early."""
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,23 @@ def _backward(_: None, cotangent: jax.Array) -> tuple[jax.Array]:
 materialize.defvjp(_forward, _backward)
 
 
+def delay(x: jax.Array, until: jax.Array) -> jax.Array:
+    """The array itself, but not before another is computed.
+
+    For what a gradient needs beside the cotangent that it comes with: XLA would compute parts of it in the forward
+    pass already, and hold them in memory until then. It has no gradient of its own.
+
+    Args:
+      x: floating, of any shape, not empty.
+      until: likewise.
+    """
+    return lax.platform_dependent(x, until, cpu=_times_one, default=lambda *both: lax.optimization_barrier(both)[0])
+
+
+def _times_one(x: jax.Array, until: jax.Array) -> jax.Array:
+    return x * (1 + _hidden_zero(until)).astype(x.dtype)
+
+
 @jax.jit
 def _materialize(x: jax.Array) -> jax.Array:
     return lax.platform_dependent(x, cpu=_write, default=lambda x: x)
@@ -36,13 +53,19 @@ def _materialize(x: jax.Array) -> jax.Array:
 
 @jax.custom_batching.custom_vmap
 def _write(x: jax.Array) -> jax.Array:
-    first = lax.slice(x, (0,) * x.ndim, (1,) * x.ndim)
-    # Always 0, which the compiler does not notice.
-    place = jnp.clip(first.astype(jnp.int32).reshape(()), 0, 0)
-    return lax.dynamic_update_slice(x, first, (place,) * x.ndim)
+    return lax.dynamic_update_slice(x, _first(x), (_hidden_zero(x),) * x.ndim)
 
 
 @_write.def_vmap
 def _write_batch(axis_size: int, in_batched: list[bool], x: jax.Array) -> tuple[jax.Array, bool]:
     del axis_size, in_batched
     return _write(x), True
+
+
+def _hidden_zero(x: jax.Array) -> jax.Array:
+    """0, computed from an array in a way that the compiler does not see through."""
+    return jnp.clip(_first(x).astype(jnp.int32).reshape(()), 0, 0)
+
+
+def _first(x: jax.Array) -> jax.Array:
+    return lax.slice(x, (0,) * x.ndim, (1,) * x.ndim)

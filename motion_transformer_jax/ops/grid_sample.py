@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from motion_transformer_jax.ops.fusion import delay
+
 PADDING_MODES = ("zeros", "border", "reflection")
 
 
@@ -60,6 +62,7 @@ def _read_forward(pixels: jax.Array, x: jax.Array, y: jax.Array, height: int, wi
 
 def _read_backward(height: int, width: int, saved: tuple[jax.Array, jax.Array, jax.Array], gradient: jax.Array):
     pixels, x, y = saved
+    x, y = delay(x, gradient), delay(y, gradient)  # the pixels are read anew, not kept from the forward pass
     # Of one array of the wider type: sums of many small numbers, in bfloat16, would lose them.
     pixel_gradient = jnp.zeros(pixels.shape, gradient.dtype)
     x_gradient = y_gradient = jnp.zeros_like(x)

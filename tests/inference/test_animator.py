@@ -141,6 +141,19 @@ def test_batch_size_does_not_matter(animator):
     assert_same_frames(single.animate(SOURCE, DRIVING), animator.animate(SOURCE, DRIVING))
 
 
+def test_a_batch_is_spread_over_the_devices_that_divide_it(animator):
+    devices = jax.local_devices()[:2]
+    pair = Animator(tiny_config(), tiny_variables(), batch_size=BATCH, devices=devices)
+    alone = Animator(tiny_config(), tiny_variables(), batch_size=BATCH, devices=devices[:1])
+    odd = Animator(tiny_config(), tiny_variables(), batch_size=3, devices=devices)
+    assert [engine.num_devices for engine in (animator, pair, alone, odd)] == [BATCH, 2, 1, 1]
+    motion = pair._estimate(np.zeros((BATCH, SIZE, SIZE, 3), np.uint8))
+    assert {shard.device: shard.data.shape[0] for shard in motion.keypoints.addressable_shards} == dict.fromkeys(
+        devices, 2
+    )
+    assert_same_frames(pair.animate(SOURCE, DRIVING), alone.animate(SOURCE, DRIVING))
+
+
 @pytest.mark.parametrize("count", [1, BATCH - 1, BATCH, BATCH + 1])
 def test_lengths_around_a_batch(animator, count):
     whole = list(animator.animate(SOURCE, DRIVING))
@@ -149,7 +162,7 @@ def test_lengths_around_a_batch(animator, count):
 
 def test_compiles_once(animator):
     list(animator.animate(SOURCE, DRIVING))
-    functions = (animator_module.estimate, animator_module.encode, animator_module.generate)
+    functions = (animator_module._estimate_spread, animator_module.encode, animator_module._generate_spread)
     before = [function.jitted()._cache_size() for function in functions]
     for count in range(1, 7):
         list(animator.animate(SOURCE, DRIVING[:count], mode="absolute"))

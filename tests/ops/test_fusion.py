@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from motion_transformer_jax.ops.fusion import materialize
+from motion_transformer_jax.ops.fusion import delay, materialize
 
 TYPES = ["float16", "bfloat16", "float32"]
 
@@ -80,3 +80,33 @@ def updates(platform, function=materialize):
 def test_the_compiler_leaves_it():
     compiled = jax.jit(lambda x: materialize(2 * x) + 1).lower(draw(2, 3)).compile()
     assert "dynamic-update-slice" in compiled.as_text()
+
+
+@pytest.mark.parametrize("until", [np.nan, -np.inf, 7.0])
+def test_delayed_numbers_are_the_same(until):
+    x, signal = draw(3, 4), jnp.full((2,), until)
+    for function in (delay, jax.jit(delay)):
+        np.testing.assert_array_equal(function(x, signal), x)
+    for axes in ((0, None), (0, 0), (None, 0)):
+        signals = jnp.stack([signal] * 3) if axes[1] == 0 else signal
+        result = jax.jit(jax.vmap(delay, in_axes=axes))(x, signals)
+        np.testing.assert_array_equal(result, x if axes[0] == 0 else jnp.stack([x] * 3))
+
+
+def test_accelerators_have_a_barrier_for_it():
+    def lowered(platform):
+        return jax.jit(delay).trace(draw(2, 3), draw(4)).lower(lowering_platforms=(platform,)).as_text()
+
+    assert [lowered(platform).count("optimization_barrier") for platform in ("cpu", "tpu", "cuda")] == [0, 1, 1]
+
+
+@pytest.mark.optimized
+def test_what_is_computed_anew_is_not_kept_from_before():
+    def products(held):
+        def function(x):
+            until = jnp.sin(x @ x)
+            return until + held(x, until) @ held(x, until)
+
+        return jax.jit(function).lower(draw(64, 64)).compile().as_text().count(" dot(")
+
+    assert (products(delay), products(lambda x, until: x)) == (2, 1)
