@@ -73,7 +73,7 @@ class Attention(nn.Module):
         logits = jnp.einsum("bihd,bjhd->bhij", q, k, preferred_element_type=wide) * self.scale
         if bias is not None:
             logits = logits + bias
-        weights = materialize(nn.softmax(logits))
+        weights = nn.softmax(logits)
         self.sow("intermediates", "attention", weights)
         # Heads before tokens: on CPU three times faster than a product that finds them behind.
         out = jnp.einsum("bhij,bhjd->bhid", weights.astype(v.dtype), v.transpose(0, 2, 1, 3))

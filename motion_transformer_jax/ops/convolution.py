@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from motion_transformer_jax.ops.fusion import delay, materialize
+from motion_transformer_jax.ops.fusion import materialize
 from motion_transformer_jax.ops.resize import upsample_nearest
 from motion_transformer_jax.ops.winograd import (
     SAME,
@@ -127,8 +127,8 @@ def _gradients_on_cpu(x: jax.Array, kernel: jax.Array, gradient: jax.Array, *, s
     keeps_size = stride == 1 and 2 * padding + 1 == kernel.shape[0]
     if not keeps_size or _is_small(x, kernel, padding):
         by_patches = functools.partial(_by_patches, stride=stride, padding=padding)
-        return jax.vjp(by_patches, delay(x, gradient), delay(kernel, gradient))[1](gradient)
-    transposed = delay(jnp.flip(kernel, (0, 1)).swapaxes(2, 3), gradient)
+        return jax.vjp(by_patches, x, kernel)[1](gradient)
+    transposed = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
     input_gradient = _on_cpu(gradient, transposed, stride=stride, padding=padding)
     return input_gradient, _kernel_gradient(x, kernel, gradient, padding)
 
@@ -140,7 +140,7 @@ def _kernel_gradient(x: jax.Array, kernel: jax.Array, gradient: jax.Array, paddi
         return winograd_kernel_gradient(SAME, x, gradient)
     if _has_few_outputs(kernel, 1, padding):
         return _few_channels_kernel_gradient(x, gradient, kernel.shape[0])
-    by_kernel = functools.partial(_by_xla, delay(x, gradient), stride=1, padding=padding)
+    by_kernel = functools.partial(_by_xla, x, stride=1, padding=padding)
     return jax.vjp(by_kernel, kernel)[1](gradient)[0]
 
 
@@ -155,7 +155,7 @@ def _upsampled_on_cpu(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def _upsampled_gradients_on_cpu(x: jax.Array, kernel: jax.Array, gradient: jax.Array):
     gradient = materialize(gradient)
     if min(kernel.shape[2:]) >= _WINOGRAD_CHANNELS:
-        input_gradient = winograd_input_gradient(UPSAMPLED, delay(kernel, gradient), gradient)
+        input_gradient = winograd_input_gradient(UPSAMPLED, kernel, gradient)
         return input_gradient, winograd_kernel_gradient(UPSAMPLED, x, gradient)
     large, shrink = jax.vjp(lambda x: upsample_nearest(x, 2), x)
     large_gradient, kernel_gradient = _gradients_on_cpu(large, kernel, gradient, stride=1, padding=1)

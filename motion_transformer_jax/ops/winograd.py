@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from motion_transformer_jax.ops.fusion import delay, materialize
+from motion_transformer_jax.ops.fusion import materialize
 
 Grid = list[list[jax.Array]]
 
@@ -82,7 +82,7 @@ def winograd(algorithm: Algorithm, x: jax.Array, kernel: jax.Array) -> jax.Array
     Returns:
       [B, H, W, D], for UPSAMPLED [B, 2H, 2W, D], in the type of x.
     """
-    kernels = _kernel_patches(algorithm, delay(kernel, x))
+    kernels = _kernel_patches(algorithm, kernel)
     patches = _input_patches(algorithm, x)
     products = [[y @ kernels[i, j] for j, y in enumerate(row)] for i, row in enumerate(patches)]
     batch, height, width = x.shape[0], x.shape[1] // algorithm.step, x.shape[2] // algorithm.step
@@ -126,10 +126,9 @@ def winograd_kernel_gradient(algorithm: Algorithm, x: jax.Array, gradient: jax.A
       x: as there.
       gradient: by the result, of its shape.
     """
-    inputs = _input_patches(algorithm, delay(x, gradient))
     products = [
         jnp.einsum("tc,td->cd", a, b)
-        for rows in zip(inputs, _gradient_patches(algorithm, gradient), strict=True)
+        for rows in zip(_input_patches(algorithm, x), _gradient_patches(algorithm, gradient), strict=True)
         for a, b in zip(*rows, strict=True)
     ]
     transform = jnp.asarray(np.kron(algorithm.kernel, algorithm.kernel), x.dtype)
