@@ -51,7 +51,7 @@ def grid_sample(image: jax.Array, grid: jax.Array, *, padding_mode: str, align_c
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def _read(pixels: jax.Array, x: jax.Array, y: jax.Array, height: int, width: int) -> jax.Array:
-    """Pixels [B, height * width, C] read at positions x and y, [B, h, w] in pixels: [B, h, w, C] in their type."""
+    """Pixels [B, height * width, C] read at positions x and y, [B, h, w] in pixels: [B, h, w, C] in the wider type."""
     # One gather per corner, each fused with its weight: ten times faster than a single gather of all four.
     return sum(_gather(pixels, index) * weight[..., None] for index, weight, _, _ in _corners(x, y, height, width))
 
