@@ -37,6 +37,34 @@ def test_arrays_reuse_memory():
     assert kept < given_back / 20
 
 
+# MiB held after 256 were freed below a block that stays, then after a short and a long compilation.
+TRIM_PROGRAM = """
+import jax
+import numpy as np
+from motion_transformer_jax import host_memory
+
+def held():
+    return int(open("/proc/self/statm").read().split()[1]) // 256
+
+host_memory.keep_freed_memory()
+host_memory.trim_after_compilations()
+host_memory.trim_after_compilations()
+blocks = [np.ones(1 << 20, np.uint8) for _ in range(257)]
+del blocks[:-1]
+for seconds in (host_memory._LONG_SECS / 2, host_memory._LONG_SECS):
+    jax.monitoring.record_event_duration_secs(host_memory._COMPILED, seconds)
+    print(held())
+"""
+
+
+def test_what_a_long_compilation_leaves_goes_back():
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("no glibc")
+    done = subprocess.run([sys.executable, "-c", TRIM_PROGRAM], capture_output=True, text=True, check=True)
+    kept, trimmed = map(int, done.stdout.split())
+    assert trimmed < kept - 200
+
+
 def test_other_allocators_are_left_alone(monkeypatch):
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     monkeypatch.setattr(ctypes, "CDLL", None)
