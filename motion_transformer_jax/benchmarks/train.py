@@ -136,7 +136,7 @@ def _create_batch(config: ConfigDict) -> dict[str, np.ndarray]:
 def _measure(
     config: ConfigDict, trainer: Trainer, repeats: int, steps: int, official: Callable | None, profile: str | None
 ) -> Speed:
-    clock = CompileClock()
+    clock, multiply_adds = CompileClock(), trainer.multiply_adds()
     with clock.timed():
         trainer.run(1)
     ours = functools.partial(trainer.run, steps)
@@ -154,7 +154,7 @@ def _measure(
         ours=Side(Rate.of(measured.ours, pairs), peak_mib(devices)),
         compilation=clock.compilation,
         stages={"step": measured.ours.median / steps},
-        multiply_adds=trainer.multiply_adds(),
+        multiply_adds=multiply_adds,
         matrix_product_rate=measured.matrix_product_rate,
         peer=measured.peer and Side(Rate.of(measured.peer, pairs), official("peak_memory_mib")),
         profile=profiled(ours, profile),

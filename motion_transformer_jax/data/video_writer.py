@@ -1,6 +1,9 @@
 """Videos and images to the disk: whole under their name, or not there at all."""
 
+import math
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,6 +20,8 @@ from motion_transformer_jax.errors import UserError
 VIDEO_ENDINGS = (".mp4", ".webm", ".gif")  # of videos that can be written
 FPS_RANGE = (0.01, 1000)  # frames per second that can be written
 COMMENT_KEY = "Comment"  # of a PNG's text
+# Frames that may wait for the encoder: a large batch of them at once, but no heap of large ones.
+_MAX_WAITING, _MAX_WAITING_BYTES = 64, 64 << 20
 
 
 def write_video(
@@ -29,6 +34,8 @@ def write_video(
     lossless: bool = False,
 ) -> None:
     """Encodes frames as they come: H.264 (yuv420p) in mp4, VP9 in webm, or gif, by the name's ending.
+
+    A thread encodes while the next frames are made.
 
     Frames of odd height or width are padded to even by repeating the last row or column (mp4, webm). The frame rate
     is kept as a fraction (29.97 as 30000/1001); in a gif single delays are rounded to 10 ms without drift, and above 50
@@ -59,18 +66,24 @@ def write_video(
     options = {"comment": comment} if suffix == ".gif" else {"comment": comment, "sound": sound, "lossless": lossless}
     if suffix == ".gif" and rate > GIF_MAX_FPS:
         frames, rate = at_constant_rate(_timed(frames, rate), GIF_MAX_FPS), GIF_MAX_FPS
-    with atomic_path(path) as temporary:
-        encoder = None
+    with atomic_path(path) as temporary, ThreadPoolExecutor(1, "encoder") as worker:
+        encoder, waiting = None, deque[Future]()
         try:
             for frame in frames:
                 if encoder is None:
                     create = GifEncoder if suffix == ".gif" else Encoder
                     encoder = create(temporary, rate, _checked(frame).shape, **options)
-                encoder.add(_checked(frame, encoder.shape))
+                # A copy, since whoever draws the frames may draw them all into one array.
+                waiting.append(worker.submit(encoder.add, _checked(frame, encoder.shape).copy()))
+                while len(waiting) > min(_MAX_WAITING, _MAX_WAITING_BYTES // math.prod(encoder.shape)):
+                    waiting.popleft().result()
             if encoder is None:
                 raise UserError(f"there are no frames to write to {path}; expected at least one")
+            for encoded in waiting:
+                encoded.result()
             encoder.finish()
         finally:
+            worker.shutdown(cancel_futures=True)
             if encoder is not None:
                 encoder.close()
 

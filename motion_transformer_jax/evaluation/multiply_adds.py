@@ -119,15 +119,22 @@ def _inner_programs(equation: JaxprEqn) -> list[Jaxpr]:
 
 
 def _count_scan(equation: JaxprEqn, origins: list[_Origin]) -> tuple[MultiplyAdds, list[_Origin]]:
-    params = equation.params
-    first, last = params["num_consts"], params["num_consts"] + params["num_carry"]
-    constants, carry, slices = origins[:first], origins[first:last], origins[last:]
+    params, body = equation.params, equation.params["jaxpr"].jaxpr
+    # JAX versions differ in how they note which are which, but only slices and what is stacked lose an axis in the body.
+    num_slices = _count_shrunk(equation.invars, body.invars)
+    num_carry = len(equation.outvars) - _count_shrunk(equation.outvars, body.outvars)
+    last = len(origins) - num_slices
+    constants, carry, slices = origins[: last - num_carry], origins[last - num_carry : last], origins[last:]
     while True:  # until the carry's origins stay as they are; each turn adds one or more
-        counted, results = _count(params["jaxpr"].jaxpr, [*constants, *carry, *slices])
+        counted, results = _count(body, [*constants, *carry, *slices])
         grown = [before | after for before, after in zip(carry, results[: len(carry)], strict=True)]
         if grown == carry:
             return counted * params["length"], [*carry, *results[len(carry) :]]
         carry = grown
+
+
+def _count_shrunk(outside: Sequence, inside: Sequence) -> int:
+    return sum(value.aval.ndim > inner.aval.ndim for value, inner in zip(outside, inside, strict=True))
 
 
 def _count_cond(equation: JaxprEqn, origins: list[_Origin]) -> tuple[MultiplyAdds, list[_Origin]]:
