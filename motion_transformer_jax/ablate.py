@@ -9,6 +9,7 @@ from motion_transformer_jax.cli import CONFIG_IS_RUN, Parser, parse_config, run_
 from motion_transformer_jax.compilation_cache import keep_compiled_programs
 from motion_transformer_jax.data.limits import applied
 from motion_transformer_jax.evaluate import add_evaluation_options, evaluation_options
+from motion_transformer_jax.host_memory import keep_freed_memory
 from motion_transformer_jax.limit_options import take_limits
 
 BASE = "base"
@@ -17,6 +18,7 @@ BASE = "base"
 def main(argv: list[str]) -> None:
     """Parse the arguments, train and evaluate what is missing, and print the tables."""
     keep_compiled_programs()
+    keep_freed_memory(compiles_long=True)
     parser = Parser(
         "ablate",
         description="Train and evaluate variants of an experiment under one budget, and write the poster's tables: "

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from motion_transformer_jax.bundled import EXAMPLES
 from motion_transformer_jax.cli import Parser, run_command
 from motion_transformer_jax.compilation_cache import keep_compiled_programs
+from motion_transformer_jax.host_memory import keep_freed_memory
 from motion_transformer_jax.limit_options import add_limits, take_limits
 
 # A model that comes with the package, and a figure and a motion that its training has not seen.
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 def main(argv: list[str]) -> int | None:
     """Parse the arguments, animate, and print what was done."""
     keep_compiled_programs()
+    keep_freed_memory()
     parser = _create_parser()
     parsed = parser.parse_args(_with_signed_values(argv))
     limits, arguments = take_limits(parsed), vars(parsed)

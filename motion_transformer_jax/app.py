@@ -12,6 +12,7 @@ from pathlib import Path
 from motion_transformer_jax.bundled import EXAMPLES
 from motion_transformer_jax.cli import Parser, run_command
 from motion_transformer_jax.compilation_cache import keep_compiled_programs
+from motion_transformer_jax.host_memory import keep_freed_memory
 from motion_transformer_jax.web.uploads import UploadLimits
 
 _LIMITS = [field.name for field in dataclasses.fields(UploadLimits)]
@@ -20,6 +21,7 @@ _LIMITS = [field.name for field in dataclasses.fields(UploadLimits)]
 def main(argv: list[str]) -> None:
     """Parse the arguments, and serve the page until interrupted."""
     keep_compiled_programs()
+    keep_freed_memory()
     parser = _create_parser()
     arguments = vars(parser.parse_args(argv))
     for name in (*_LIMITS, "keep_minutes"):

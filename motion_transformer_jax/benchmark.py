@@ -20,6 +20,7 @@ from motion_transformer_jax import configs
 from motion_transformer_jax.cli import CONFIG_IS_RUN, Parser, parse_config, run_command
 from motion_transformer_jax.data.limits import applied
 from motion_transformer_jax.errors import UserError
+from motion_transformer_jax.host_memory import keep_freed_memory
 from motion_transformer_jax.limit_options import add_limits, take_limits
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ def main(argv: list[str]) -> None:
         usage="motrans benchmark SUBJECT ...",
     )
     parser.add_argument("subject", choices=_SUBJECTS, metavar="SUBJECT", help="one of those above")
-    _SUBJECTS[parser.parse_args(argv[:1]).subject](argv[1:])
+    subject = parser.parse_args(argv[:1]).subject
+    keep_freed_memory(compiles_long=subject == "train")
+    _SUBJECTS[subject](argv[1:])
 
 
 def _animate(argv: list[str]) -> None:

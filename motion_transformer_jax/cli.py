@@ -25,7 +25,6 @@ from ml_collections import ConfigDict, config_flags
 from motion_transformer_jax import configs
 from motion_transformer_jax.configs import base
 from motion_transformer_jax.errors import UserError
-from motion_transformer_jax.host_memory import keep_freed_memory
 
 COMMANDS = {
     "train": "train a model on videos or on procedural puppets",
@@ -73,7 +72,6 @@ def run_command(command: Callable[[list[str]], int | None], argv: Sequence[str] 
       argv: those arguments; None for the process's own.
     """
     set_up_logging()
-    keep_freed_memory()
     try:
         with _orderly_termination():
             return command(list(sys.argv[1:] if argv is None else argv)) or 0

@@ -24,6 +24,7 @@ from motion_transformer_jax.data.image import resize_image
 from motion_transformer_jax.data.pairs import validation_pairs
 from motion_transformer_jax.data.video_sources import VideoSource, create_videos
 from motion_transformer_jax.data.video_writer import write_image, write_video
+from motion_transformer_jax.host_memory import keep_freed_memory
 from motion_transformer_jax.inference.animation_sheet import draw_animation_sheet
 from motion_transformer_jax.inference.animator import Animator
 from motion_transformer_jax.training.checkpoint import load_variables
@@ -41,6 +42,7 @@ EVALUATION_BATCH = 16
 def main(argv: list[str]) -> None:
     """Parse the arguments, train, evaluate and animate."""
     keep_compiled_programs()
+    keep_freed_memory(compiles_long=True)
     parser = Parser("demo", description="Train a small model on procedural puppets and animate a held-out one.")
     parser.add_argument("--out", default="out/demo", metavar="DIR", help="where everything is written")
     parser.add_argument("--variant", default="", help="variant of configs/demo.py, such as debug")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from motion_transformer_jax.cli import Parser, checkpoint_step, run_command
 from motion_transformer_jax.compilation_cache import keep_compiled_programs
 from motion_transformer_jax.data.limits import applied
+from motion_transformer_jax.host_memory import keep_freed_memory
 from motion_transformer_jax.limit_options import add_limits, take_limits
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ DETECTORS = ("auto", "faces", "bodies", "puppets", "none")
 def main(argv: list[str]) -> None:
     """Parse the arguments and evaluate models, make a preference study, tally its answers, or compare pickles."""
     keep_compiled_programs()
+    keep_freed_memory()
     if argv[:1] == ["pickles"]:
         _compare_pickles(argv[1:])
     elif argv[:2] == ["study", "tally"]:

@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import os
 import platform
 
 # Parameters of glibc's mallopt, from its malloc.h.
@@ -10,17 +11,24 @@ _COMPILED = "/jax/core/compile/backend_compile_duration"  # JAX's event
 _LONG_SECS = 5
 
 
-def keep_freed_memory() -> None:
+def keep_freed_memory(*, compiles_long: bool = False) -> None:
     """Keep freed memory for the next allocation instead of giving it back to the system; nothing but on glibc.
 
     Each run of a compiled program on a CPU allocates its intermediate arrays anew. By default blocks of megabytes come
     from the system and go back to it, and it clears every page again: a third of the time of an animated frame. The
-    process stays as large as it once was.
+    process stays as large as it once was. For before there are other threads.
+
+    Args:
+        compiles_long: Whether programs are compiled for minutes, as for training. That leaves many thousands of free
+            blocks of all sizes, through which glibc looks at every allocation, so that each thread gets a heap of its
+            own. Otherwise all share one, as other heaps do give large blocks back, unless glibc's `MALLOC_ARENA_MAX`
+            says how many there are.
     """
     if platform.libc_ver()[0] != "glibc":
         return
     mallopt = ctypes.CDLL(None).mallopt
-    mallopt(_ARENA_MAX, 1)
+    if not compiles_long and "MALLOC_ARENA_MAX" not in os.environ:
+        mallopt(_ARENA_MAX, 1)
     mallopt(_MMAP_MAX, 0)
     mallopt(_TRIM_THRESHOLD, -1)
     mallopt(_TOP_PAD, 256 << 20)

@@ -10,12 +10,14 @@ import sys
 from motion_transformer_jax.cli import CONFIG_IS_RUN, Parser, parse_config, run_command
 from motion_transformer_jax.compilation_cache import keep_compiled_programs
 from motion_transformer_jax.data.limits import applied
+from motion_transformer_jax.host_memory import keep_freed_memory
 from motion_transformer_jax.limit_options import add_limits, take_limits
 
 
 def main(argv: list[str]) -> None:
     """Parse the arguments and train, or take a dumped step again."""
     keep_compiled_programs()
+    keep_freed_memory(compiles_long=True)
     parser = Parser("train", description="Train a model; the same command goes on where the run stopped.")
     parser.add_argument(
         "--config", metavar="FILE[:VARIANT,...]", help="such as configs/taichi256.py:stem" + CONFIG_IS_RUN

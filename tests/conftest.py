@@ -25,6 +25,9 @@ from browser import launched
 
 GOLDEN = Path(__file__).parent / "golden"
 
+# Thousands of compilations would fill the one heap that commands ask for with free blocks of all sizes.
+os.environ.setdefault("MALLOC_ARENA_MAX", "8")
+
 # A shell without job control has what it starts in the background ignore Ctrl-C, which tests are about.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # Tracing makes many objects and hardly any garbage: to look for it took a tenth of the time.

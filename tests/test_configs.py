@@ -75,20 +75,19 @@ def step_of(name: str, variant: str) -> str:
 
 
 # Every experiment as it is, and every variant once but for depths, which are alike. An HRNet takes some ten seconds:
-# two of them in `make test`.
+# one of them in `make test`.
 ALL = [
     *((name, "") for name in EXPERIMENTS),
     *(("vox256", variant) for variant in variants.VARIANTS if not variant.startswith("depth")),
     ("mgif256", "fomm"),
 ]
 QUICK = ("debug", "stem", "fomm", "fomm_adv", "mraa", "mraa_avd")
-HRNETS = (("taichi256", ""), ("vox256", "hrnet_w48"))
 
 
 def marks_of(pair: tuple[str, str]) -> tuple:
     if pair[0] in ("demo", "puppets", "puppets64") or pair[1] in QUICK:
         return ()
-    return (pytest.mark.slow,) if pair in HRNETS else (pytest.mark.long,)
+    return (pytest.mark.slow,) if pair == ("taichi256", "") else (pytest.mark.long,)
 
 
 PAIRS = [

@@ -1,6 +1,7 @@
 """Freed memory stays with the process, which the system's count of page faults tells."""
 
 import ctypes
+import os
 import platform
 import subprocess
 import sys
@@ -35,6 +36,37 @@ def test_arrays_reuse_memory():
         pytest.skip("no glibc, or no count of page faults")
     assert growing < given_back / 3
     assert kept < given_back / 20
+
+
+# Heaps in use once a thread has allocated something.
+HEAPS_PROGRAM = """
+import ctypes
+import threading
+from motion_transformer_jax.host_memory import keep_freed_memory
+
+keep_freed_memory(compiles_long={})
+libc = ctypes.CDLL(None)
+libc.fdopen.restype = ctypes.c_void_p
+thread = threading.Thread(target=lambda: libc.malloc(1000))
+thread.start()
+thread.join()
+stdout = ctypes.c_void_p(libc.fdopen(1, b"w"))
+libc.malloc_info(0, stdout)
+libc.fflush(stdout)
+"""
+
+
+@pytest.mark.parametrize(
+    ("compiles_long", "own_number", "shared"), [(False, None, True), (True, None, False), (False, "8", False)]
+)
+def test_threads_share_a_heap_where_little_is_compiled(compiles_long, own_number, shared):
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("no glibc")
+    environment = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"}
+    environment |= {"MALLOC_ARENA_MAX": own_number} if own_number else {}
+    command = [sys.executable, "-c", HEAPS_PROGRAM.format(compiles_long)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert (done.stdout.count("<heap nr=") == 1) == shared
 
 
 # MiB held after 256 were freed below a block that stays, then after a short and a long compilation.

@@ -120,7 +120,7 @@ def _inner_programs(equation: JaxprEqn) -> list[Jaxpr]:
 
 def _count_scan(equation: JaxprEqn, origins: list[_Origin]) -> tuple[MultiplyAdds, list[_Origin]]:
     params, body = equation.params, equation.params["jaxpr"].jaxpr
-    # JAX versions differ in how they note which are which, but only slices and what is stacked lose an axis in the body.
+    # JAX's versions note differently which are which, but only slices and what is stacked lose an axis in the body.
     num_slices = _count_shrunk(equation.invars, body.invars)
     num_carry = len(equation.outvars) - _count_shrunk(equation.outvars, body.outvars)
     last = len(origins) - num_slices

@@ -4,7 +4,8 @@ A bilinear algorithm (Winograd; Lavin and Gray, CVPR 2016) takes patches of the 
 basis, multiplies them there point by point, and takes the products to tiles of the output. Two are here:
 - F(4×4, 3×3): a tile of 4×4 pixels by 36 products per pair of channels instead of 144;
 - nearest ×2 enlargement followed by a 3×3 convolution: 2×2 pixels by 9 products instead of 36.
-Worth it where matrix products are the limit: on CPUs.
+Worth it where matrix products are the limit: on CPUs. Each row of the patches is one array and one batch of products:
+with an array for each place XLA has thousands of operations to order, with one for all it moves more memory.
 """
 
 import dataclasses
@@ -15,8 +16,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from motion_transformer_jax.ops.fusion import materialize
-
-Grid = list[list[jax.Array]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,17 +81,18 @@ def winograd(algorithm: Algorithm, x: jax.Array, kernel: jax.Array) -> jax.Array
     Returns:
       [B, H, W, D], for UPSAMPLED [B, 2H, 2W, D], in the type of x.
     """
-    kernels = _kernel_patches(algorithm, kernel)
-    patches = _input_patches(algorithm, x)
-    products = [[y @ kernels[i, j] for j, y in enumerate(row)] for i, row in enumerate(patches)]
     batch, height, width = x.shape[0], x.shape[1] // algorithm.step, x.shape[2] // algorithm.step
-    columns = [_apply(algorithm.output, column) for column in zip(*products, strict=True)]
+    kernels = _kernel_patches(algorithm, kernel)
+    products = [
+        (patches @ kernels[i]).reshape(algorithm.patch, batch, height, width, -1)
+        for i, patches in enumerate(_input_patches(algorithm, x))
+    ]
     rows = []
-    for row in zip(*columns, strict=True):
-        pixels = jnp.stack(_apply(algorithm.output, row), axis=1)
+    for columns in _apply(algorithm.output, products):
+        pixels = jnp.stack(_apply(algorithm.output, jnp.unstack(columns)), axis=3)
         rows.append(pixels.reshape(batch, height, width * algorithm.tile, -1))
-    result = jnp.stack(rows, axis=2).reshape(batch, height * algorithm.tile, width * algorithm.tile, -1)
-    return materialize(result)
+    result = materialize(jnp.stack(rows, axis=2))
+    return result.reshape(batch, height * algorithm.tile, width * algorithm.tile, -1)
 
 
 def winograd_input_gradient(algorithm: Algorithm, kernel: jax.Array, gradient: jax.Array) -> jax.Array:
@@ -107,14 +107,15 @@ def winograd_input_gradient(algorithm: Algorithm, kernel: jax.Array, gradient: j
       [B, H, W, C].
     """
     batch, height, width, _ = gradient.shape
-    shape = (batch, height // algorithm.tile, width // algorithm.tile, kernel.shape[2])
-    patches = _gradient_patches(algorithm, gradient)
-    kernels = _kernel_patches(algorithm, kernel)
-    inputs = [[(y @ kernels[i, j].T).reshape(shape) for j, y in enumerate(row)] for i, row in enumerate(patches)]
-    rows = [_apply(algorithm.input.T, row) for row in inputs]
-    places = [_apply(algorithm.input.T, column) for column in zip(*rows, strict=True)]
-    # places[j][i] is what the pixel i - 1 rows and j - 1 columns away from a tile's own gets of it.
-    columns = [sum(_shifted(place, i - 1, axis=1) for i, place in enumerate(column)) for column in places]
+    shape = (algorithm.patch, batch, height // algorithm.tile, width // algorithm.tile, kernel.shape[2])
+    kernels = _kernel_patches(algorithm, kernel).swapaxes(2, 3)
+    inputs = [(patches @ kernels[i]).reshape(shape) for i, patches in enumerate(_gradient_patches(algorithm, gradient))]
+    rows = map(materialize, _apply(algorithm.input.T, inputs))
+    places = [_apply(algorithm.input.T, jnp.unstack(row)) for row in rows]
+    # places[i][j] is what the pixel i - 1 rows and j - 1 columns away from a tile's own gets of it.
+    columns = [
+        sum(_shifted(place, i - 1, axis=1) for i, place in enumerate(column)) for column in zip(*places, strict=True)
+    ]
     return sum(_shifted(materialize(column), j - 1, axis=2) for j, column in enumerate(columns))
 
 
@@ -127,13 +128,13 @@ def winograd_kernel_gradient(algorithm: Algorithm, x: jax.Array, gradient: jax.A
       gradient: by the result, of its shape.
     """
     products = [
-        jnp.einsum("tc,td->cd", a, b)
-        for rows in zip(_input_patches(algorithm, x), _gradient_patches(algorithm, gradient), strict=True)
-        for a, b in zip(*rows, strict=True)
+        jnp.einsum("ptc,ptd->pcd", *row)
+        for row in zip(_input_patches(algorithm, x), _gradient_patches(algorithm, gradient), strict=True)
     ]
     transform = jnp.asarray(np.kron(algorithm.kernel, algorithm.kernel), x.dtype)
-    shape = products[0].shape
-    gradient = jnp.einsum("pk,pn->kn", transform, jnp.stack(products).reshape(len(products), -1), precision="highest")
+    products = jnp.concatenate(products)
+    shape = products.shape[1:]
+    gradient = jnp.einsum("pk,pn->kn", transform, products.reshape(len(products), -1), precision="highest")
     return gradient.reshape(3, 3, *shape)
 
 
@@ -144,28 +145,28 @@ def _kernel_patches(algorithm: Algorithm, kernel: jax.Array) -> jax.Array:
     return patches.reshape(algorithm.patch, algorithm.patch, *kernel.shape[2:])
 
 
-def _input_patches(algorithm: Algorithm, x: jax.Array) -> Grid:
-    """P by P arrays [tiles, C]: the patches that start one pixel before each tile."""
-    _, height, width, channels = x.shape
+def _input_patches(algorithm: Algorithm, x: jax.Array) -> list[jax.Array]:
+    """P arrays [P, tiles, C], one for each row of the patches that start one pixel before each tile."""
+    _, height, width, _ = x.shape
     step, places = algorithm.step, range(algorithm.patch)
     padded = materialize(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))))
     rows = _apply(algorithm.input, [padded[:, i : i + height - step + 1 : step] for i in places])
-    patches = []
-    for row in map(materialize, rows):
-        columns = _apply(algorithm.input, [row[:, :, j : j + width - step + 1 : step] for j in places])
-        patches.append([column.reshape(-1, channels) for column in columns])
-    return patches
+    return [
+        _stack(algorithm.input, [row[:, :, j : j + width - step + 1 : step] for j in places])
+        for row in map(materialize, rows)
+    ]
 
 
-def _gradient_patches(algorithm: Algorithm, gradient: jax.Array) -> Grid:
-    """P by P arrays [tiles, D]: the tiles of the output's gradient."""
+def _gradient_patches(algorithm: Algorithm, gradient: jax.Array) -> list[jax.Array]:
+    """P arrays [P, tiles, D], one for each row of the tiles of the output's gradient."""
     tile = algorithm.tile
     rows = _apply(algorithm.output.T, [gradient[:, i::tile] for i in range(tile)])
-    patches = []
-    for row in map(materialize, rows):
-        columns = _apply(algorithm.output.T, [row[:, :, j::tile] for j in range(tile)])
-        patches.append([column.reshape(-1, gradient.shape[-1]) for column in columns])
-    return patches
+    return [_stack(algorithm.output.T, [row[:, :, j::tile] for j in range(tile)]) for row in map(materialize, rows)]
+
+
+def _stack(matrix: np.ndarray, arrays: Sequence[jax.Array]) -> jax.Array:
+    """The matrix applied to images [B, h, w, C], as one array [rows, B h w, C]."""
+    return jnp.stack(_apply(matrix, arrays)).reshape(len(matrix), -1, arrays[0].shape[-1])
 
 
 def _shifted(x: jax.Array, by: int, *, axis: int) -> jax.Array:

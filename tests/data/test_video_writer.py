@@ -7,6 +7,7 @@ from PIL import Image
 
 from motion_transformer_jax.data.image import read_image
 from motion_transformer_jax.data.video import probe_video, read_frames
+from motion_transformer_jax.data.video_encoders import Encoder
 from motion_transformer_jax.data.video_writer import atomic_path, write_image, write_video
 from motion_transformer_jax.errors import UserError
 
@@ -106,6 +107,30 @@ def test_one_frame(tmp_path, suffix):
 def test_odd_names(tmp_path, name):
     write_video(tmp_path / name, smooth_frames(2), fps=25)
     assert len(list(read_frames(tmp_path / name))) == 2
+
+
+def test_frames_may_all_be_drawn_into_one_array(tmp_path):
+    """Each is encoded while the next is drawn."""
+    frames = list(smooth_frames(90))
+    canvas = np.empty_like(frames[0])
+
+    def drawn():
+        for frame in frames:
+            canvas[:] = frame
+            yield canvas
+
+    write_video(tmp_path / "one.mp4", drawn(), fps=25, lossless=True)
+    np.testing.assert_array_equal(list(read_frames(tmp_path / "one.mp4")), frames)
+
+
+def test_an_encoders_failure_is_the_calls_and_leaves_nothing(tmp_path, monkeypatch):
+    def fail(encoder, frame):
+        raise UserError("the disk is full")
+
+    monkeypatch.setattr(Encoder, "add", fail)
+    with pytest.raises(UserError, match="the disk is full"):
+        write_video(tmp_path / "video.mp4", smooth_frames(3), fps=25)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

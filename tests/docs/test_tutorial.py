@@ -24,7 +24,7 @@ def test_it_is_committed_without_outputs():
     assert PATH.stat().st_size < 300_000
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")  # of the kernel's client, which are none of ours
 def test_it_runs(tmp_path, monkeypatch):
     pytest.importorskip("torch")

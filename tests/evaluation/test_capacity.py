@@ -73,7 +73,7 @@ def test_exact_products_of_the_attention_and_the_antialiasing(quick_lines):
     assert quick_lines["FOMM's keypoint detector"].multiply_adds.fixed == 64 * 64 * 13 * 256 * 3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_other_lines(quick_lines):
     lines = count_lines(SLOW)
     for network, figures in SLOW.items():

@@ -24,7 +24,9 @@ SYSTEMS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize(
+    "system", ["motion_transformer", *(pytest.param(name, marks=pytest.mark.long) for name in ("fomm", "mraa"))]
+)
 def test_converted_weights_animate_as_the_official_code(system, golden, tmp_path):
     """The recorded driving motions are those of the two images, exchanged: each image is driven by the other one."""
     experiment, variant, file, prefix = SYSTEMS[system]

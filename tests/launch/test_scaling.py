@@ -28,6 +28,6 @@ def test_the_model_takes_what_was_counted():
         assert re.search(rf"^{re.escape(line)}\b", MODEL, re.MULTILINE), line
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_counts_are_the_codes():
     assert printed(COUNTING) == COUNTED

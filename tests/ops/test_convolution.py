@@ -193,8 +193,8 @@ def gradients(function):
 
 
 # The kernel takes one more product to get to the other basis.
-WINOGRAD = (0, SAME.patch**2 + 1)
-SMALL_WINOGRAD = (0, UPSAMPLED.patch**2 + 1)
+WINOGRAD = (0, SAME.patch + 1)
+SMALL_WINOGRAD = (0, UPSAMPLED.patch + 1)
 PRODUCT, XLA = (0, 1), (1, 0)
 
 
@@ -238,7 +238,7 @@ def test_the_choice_for_gradients_on_cpu():
         return operations(function, image, kernel, platform="cpu", **options)
 
     assert choice("winograd") == (0, 2 * WINOGRAD[1])
-    assert choice("winograd for the kernel's gradient") == (1, SAME.patch**2 + 1)
+    assert choice("winograd for the kernel's gradient") == (1, SAME.patch + 1)
     assert choice("odd size") == (2, 0)
     assert choice("few outputs") == (1, 1)  # the input's gradient is a convolution to many channels
     assert choice("few inputs") == (1, 1)

@@ -134,7 +134,7 @@ def _run_steps(config, official: dict, dtype, num_steps: int) -> Run:
 FRAMES = ("source", "driving")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_losses_without_a_background_predictor(golden):
     """The first keypoint's mask then counts as background; one forward pass, in float32."""
     official = golden("train_step_mtia")
@@ -265,13 +265,13 @@ def float32_run(golden):
     return run_steps(reduced_config(*RUNS["train_step_fomm"]), official, np.float32, 1), official
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_float32_losses(float32_run):
     run, official = float32_run
     assert_losses(run, official, rtol=2e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_float32_gradients(float32_run):
     run, official = float32_run
     keep = ~official["grad_is_zero"].astype(bool)
