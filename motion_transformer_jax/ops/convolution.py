@@ -6,12 +6,13 @@ those to few channels or of few pixels by one matrix product. All give the same 
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from motion_transformer_jax.ops.fusion import materialize
+from motion_transformer_jax.ops.fusion import apart
 from motion_transformer_jax.ops.resize import upsample_nearest
 from motion_transformer_jax.ops.winograd import (
     SAME,
@@ -26,6 +27,7 @@ _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 # that it takes to compile them. Numbers are pixels of an image times channels.
 _WINOGRAD_CHANNELS, _WINOGRAD_NUMBERS = 64, 32 * 32 * 512
 _WINOGRAD_GRADIENT_CHANNELS, _WINOGRAD_GRADIENT_NUMBERS = 32, 64 * 64 * 32  # for a kernel's gradient
+_WINOGRAD_UPSAMPLED_PIXELS = 8 * 8
 _FEW_CHANNELS = 16
 _FEW_PIXELS = 8 * 8
 
@@ -51,18 +53,34 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.
 def _anywhere(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
     on_cpu = functools.partial(_on_cpu, stride=stride, padding=padding)
     elsewhere = functools.partial(_by_xla, stride=stride, padding=padding)
-    return lax.platform_dependent(x, kernel, cpu=on_cpu, default=elsewhere)
+    return lax.platform_dependent(x, kernel, cpu=apart(on_cpu), default=elsewhere)
 
 
 def _forward(x: jax.Array, kernel: jax.Array, stride: int, padding: int):
     return _anywhere(x, kernel, stride, padding), (x, kernel)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
 def _backward(stride: int, padding: int, saved: tuple[jax.Array, jax.Array], gradient: jax.Array):
-    on_cpu = functools.partial(_gradients_on_cpu, stride=stride, padding=padding)
-    elsewhere = functools.partial(_gradients_by_xla, stride=stride, padding=padding)
-    return lax.platform_dependent(*saved, gradient, cpu=on_cpu, default=elsewhere)
+    x, kernel = saved
+    # Each apart from the other: that by a photograph is read by nobody, and not computed then.
+    return (
+        _input_gradient(x.shape, stride, padding, kernel, gradient),
+        _kernel_gradient(kernel.shape[0], stride, padding, x, gradient),
+    )
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _input_gradient(shape: tuple[int, ...], stride: int, padding: int, kernel: jax.Array, gradient: jax.Array):
+    on_cpu = functools.partial(_input_gradient_on_cpu, shape=shape, stride=stride, padding=padding)
+    elsewhere = functools.partial(_transposed_by_input, _by_xla, shape=shape, stride=stride, padding=padding)
+    return lax.platform_dependent(kernel, gradient, cpu=apart(on_cpu), default=elsewhere)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _kernel_gradient(size: int, stride: int, padding: int, x: jax.Array, gradient: jax.Array):
+    on_cpu = functools.partial(_kernel_gradient_on_cpu, size=size, stride=stride, padding=padding)
+    elsewhere = functools.partial(_transposed_by_kernel, _by_xla, size=size, stride=stride, padding=padding)
+    return lax.platform_dependent(x, gradient, cpu=apart(on_cpu), default=elsewhere)
 
 
 convolve.defvjp(_forward, _backward)
@@ -79,7 +97,7 @@ def convolve_upsampled(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Returns:
       [B, 2H, 2W, D] in the type of x.
     """
-    return lax.platform_dependent(x, kernel, cpu=_upsampled_on_cpu, default=_upsampled_by_xla)
+    return lax.platform_dependent(x, kernel, cpu=apart(_upsampled_on_cpu), default=_upsampled_by_xla)
 
 
 def _upsampled_forward(x: jax.Array, kernel: jax.Array):
@@ -91,7 +109,7 @@ def _upsampled_backward(saved: tuple[jax.Array, jax.Array], gradient: jax.Array)
     def by_xla(x: jax.Array, kernel: jax.Array, gradient: jax.Array):
         return jax.vjp(_upsampled_by_xla, x, kernel)[1](gradient)
 
-    return lax.platform_dependent(*saved, gradient, cpu=_upsampled_gradients_on_cpu, default=by_xla)
+    return lax.platform_dependent(*saved, gradient, cpu=apart(_upsampled_gradients_on_cpu), default=by_xla)
 
 
 convolve_upsampled.defvjp(_upsampled_forward, _upsampled_backward)
@@ -102,91 +120,123 @@ def _by_xla(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> ja
     return lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=_DIMENSIONS)
 
 
-def _gradients_by_xla(x: jax.Array, kernel: jax.Array, gradient: jax.Array, *, stride: int, padding: int):
-    return jax.vjp(functools.partial(_by_xla, stride=stride, padding=padding), x, kernel)[1](gradient)
+def _transposed_by_input(
+    convolution: Callable[..., jax.Array],
+    kernel: jax.Array,
+    gradient: jax.Array,
+    *,
+    shape: tuple[int, ...],
+    stride: int,
+    padding: int,
+) -> jax.Array:
+    """The gradient by an input of the given shape, as JAX derives it from the convolution."""
+    convolve_input = functools.partial(convolution, kernel=kernel, stride=stride, padding=padding)
+    return jax.linear_transpose(convolve_input, jax.ShapeDtypeStruct(shape, kernel.dtype))(gradient)[0]
+
+
+def _transposed_by_kernel(
+    convolution: Callable[..., jax.Array], x: jax.Array, gradient: jax.Array, *, size: int, stride: int, padding: int
+) -> jax.Array:
+    """The gradient by a kernel of size by size pixels, as JAX derives it from the convolution."""
+    by_kernel = functools.partial(convolution, x, stride=stride, padding=padding)
+    shape = (size, size, x.shape[-1], gradient.shape[-1])
+    return jax.linear_transpose(by_kernel, jax.ShapeDtypeStruct(shape, x.dtype))(gradient)[0]
 
 
 def _upsampled_by_xla(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return _by_xla(upsample_nearest(x, 2), kernel, stride=1, padding=1)
 
 
-@functools.partial(jax.jit, static_argnames=("stride", "padding"))
 def _on_cpu(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.Array:
-    if _suits_winograd(x, kernel, stride, padding):
-        return winograd(SAME, x, kernel)
-    if _has_few_outputs(kernel, stride, padding):
-        return _to_few_channels(x, kernel)
-    if _is_small(x, kernel, padding):
+    size, _, *channels = kernel.shape
+    if _keeps_size(size, stride, padding):
+        if size == 3 and _suits_winograd(x, *channels):
+            return winograd(SAME, x, kernel)
+        if _has_few_outputs(*channels):
+            return _to_few_channels(x, kernel)
+    if padding > 0 and _is_small(x):
         return _by_patches(x, kernel, stride=stride, padding=padding)
     return _by_xla(x, kernel, stride=stride, padding=padding)
 
 
-@functools.partial(jax.jit, static_argnames=("stride", "padding"))
-def _gradients_on_cpu(x: jax.Array, kernel: jax.Array, gradient: jax.Array, *, stride: int, padding: int):
-    gradient = materialize(gradient)  # read many times below
-    keeps_size = stride == 1 and 2 * padding + 1 == kernel.shape[0]
-    if not keeps_size or _is_small(x, kernel, padding):
-        by_patches = functools.partial(_by_patches, stride=stride, padding=padding)
-        return jax.vjp(by_patches, x, kernel)[1](gradient)
-    transposed = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
-    input_gradient = _on_cpu(gradient, transposed, stride=stride, padding=padding)
-    return input_gradient, _kernel_gradient(x, kernel, gradient, padding)
+def _input_gradient_on_cpu(
+    kernel: jax.Array, gradient: jax.Array, *, shape: tuple[int, ...], stride: int, padding: int
+) -> jax.Array:
+    if not _keeps_size(kernel.shape[0], stride, padding):
+        return _transposed_by_input(_by_patches, kernel, gradient, shape=shape, stride=stride, padding=padding)
+    if _is_small(gradient):
+        return _few_pixels_input_gradient(kernel, gradient)
+    return _on_cpu(gradient, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), stride=stride, padding=padding)
 
 
-def _kernel_gradient(x: jax.Array, kernel: jax.Array, gradient: jax.Array, padding: int) -> jax.Array:
-    """Of a convolution that keeps the size."""
-    limits = {"channels": _WINOGRAD_GRADIENT_CHANNELS, "numbers": _WINOGRAD_GRADIENT_NUMBERS}
-    if _allows_winograd(x, kernel, 1, padding) and _is_large(x, kernel, **limits):
+def _kernel_gradient_on_cpu(x: jax.Array, gradient: jax.Array, *, size: int, stride: int, padding: int) -> jax.Array:
+    channels = x.shape[-1], gradient.shape[-1]
+    if not _keeps_size(size, stride, padding) or _is_small(x):
+        return _transposed_by_kernel(_by_patches, x, gradient, size=size, stride=stride, padding=padding)
+    if size == 3 and _suits_winograd_gradient(x, *channels):
         return winograd_kernel_gradient(SAME, x, gradient)
-    if _has_few_outputs(kernel, 1, padding):
-        return _few_channels_kernel_gradient(x, gradient, kernel.shape[0])
-    by_kernel = functools.partial(_by_xla, x, stride=1, padding=padding)
-    return jax.vjp(by_kernel, kernel)[1](gradient)[0]
+    if _has_few_outputs(*channels):
+        return _few_channels_kernel_gradient(x, gradient, size)
+    return _kernel_gradient_by_xla(x, gradient, padding)
 
 
-@jax.jit
 def _upsampled_on_cpu(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    if min(kernel.shape[2:]) >= _WINOGRAD_CHANNELS:
+    if _upsampled_suits_winograd(x, kernel):
         return winograd(UPSAMPLED, x, kernel)
     return _on_cpu(upsample_nearest(x, 2), kernel, stride=1, padding=1)
 
 
-@jax.jit
 def _upsampled_gradients_on_cpu(x: jax.Array, kernel: jax.Array, gradient: jax.Array):
-    gradient = materialize(gradient)
-    if min(kernel.shape[2:]) >= _WINOGRAD_CHANNELS:
+    if _upsampled_suits_winograd(x, kernel):
         input_gradient = winograd_input_gradient(UPSAMPLED, kernel, gradient)
         return input_gradient, winograd_kernel_gradient(UPSAMPLED, x, gradient)
     large, shrink = jax.vjp(lambda x: upsample_nearest(x, 2), x)
-    large_gradient, kernel_gradient = _gradients_on_cpu(large, kernel, gradient, stride=1, padding=1)
-    return shrink(large_gradient)[0], kernel_gradient
+    large_gradient = _input_gradient_on_cpu(kernel, gradient, shape=large.shape, stride=1, padding=1)
+    return shrink(large_gradient)[0], _kernel_gradient_on_cpu(large, gradient, size=3, stride=1, padding=1)
 
 
-def _suits_winograd(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> bool:
-    return _allows_winograd(x, kernel, stride, padding) and _is_large(
-        x, kernel, channels=_WINOGRAD_CHANNELS, numbers=_WINOGRAD_NUMBERS
-    )
+def _upsampled_suits_winograd(x: jax.Array, kernel: jax.Array) -> bool:
+    return min(kernel.shape[2:]) >= _WINOGRAD_CHANNELS and _num_pixels(x) >= _WINOGRAD_UPSAMPLED_PIXELS
 
 
-def _allows_winograd(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> bool:
-    is_plain = kernel.shape[:2] == (3, 3) and stride == padding == 1
-    divides = all(size % SAME.tile == 0 for size in x.shape[1:3])
-    return is_plain and divides and jnp.finfo(x.dtype).bits >= 32
+def _keeps_size(size: int, stride: int, padding: int) -> bool:
+    """Of images; and the kernel is not a single pixel, when a convolution is a matrix product."""
+    return stride == 1 and 2 * padding + 1 == size > 1
 
 
-def _is_large(x: jax.Array, kernel: jax.Array, *, channels: int, numbers: int) -> bool:
-    fewest = min(kernel.shape[2:])
-    return fewest >= channels and x.shape[1] * x.shape[2] * fewest >= numbers
+def _suits_winograd(x: jax.Array, *channels: int) -> bool:
+    return _allows_winograd(x) and _is_large(x, min(channels), _WINOGRAD_CHANNELS, _WINOGRAD_NUMBERS)
 
 
-def _has_few_outputs(kernel: jax.Array, stride: int, padding: int) -> bool:
-    """To few channels, keeping the size."""
-    size, _, inputs, outputs = kernel.shape
-    return stride == 1 and 2 * padding + 1 == size > 1 and outputs <= _FEW_CHANNELS < inputs
+def _suits_winograd_gradient(x: jax.Array, *channels: int) -> bool:
+    return _allows_winograd(x) and _is_large(x, min(channels), _WINOGRAD_GRADIENT_CHANNELS, _WINOGRAD_GRADIENT_NUMBERS)
 
 
-def _is_small(x: jax.Array, kernel: jax.Array, padding: int) -> bool:
-    return kernel.shape[0] > 1 and padding > 0 and x.shape[1] * x.shape[2] <= _FEW_PIXELS
+def _allows_winograd(x: jax.Array) -> bool:
+    return all(size % SAME.tile == 0 for size in x.shape[1:3]) and jnp.finfo(x.dtype).bits >= 32
+
+
+def _is_large(x: jax.Array, channels: int, least_channels: int, least_numbers: int) -> bool:
+    return channels >= least_channels and _num_pixels(x) * channels >= least_numbers
+
+
+def _num_pixels(x: jax.Array) -> int:
+    """Of one image."""
+    return x.shape[1] * x.shape[2]
+
+
+def _has_few_outputs(inputs: int, outputs: int) -> bool:
+    return outputs <= _FEW_CHANNELS < inputs
+
+
+def _is_small(x: jax.Array) -> bool:
+    return _num_pixels(x) <= _FEW_PIXELS
+
+
+def _kernel_gradient_by_xla(x: jax.Array, gradient: jax.Array, padding: int) -> jax.Array:
+    """Of a convolution with stride 1, as a convolution in the order of dimensions that XLA's fast one takes."""
+    images, kernel = x.transpose(3, 1, 2, 0), gradient.transpose(1, 2, 0, 3)
+    return _by_xla(images, kernel, stride=1, padding=padding).transpose(1, 2, 0, 3)
 
 
 def _by_patches(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.Array:
@@ -203,6 +253,20 @@ def _by_patches(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -
         axis=-1,
     )
     return (patches.reshape(-1, size * size * inputs) @ kernel.reshape(-1, outputs)).reshape(-1, height, width, outputs)
+
+
+def _few_pixels_input_gradient(kernel: jax.Array, gradient: jax.Array) -> jax.Array:
+    """[B, H, W, C] as one matrix product of the kernel, as it lies, with all pixels, for kernels larger than images."""
+    size, _, inputs, outputs = kernel.shape
+    batch, height, width, _ = gradient.shape
+    products = kernel.reshape(-1, outputs) @ gradient.reshape(-1, outputs).T
+    reach = size // 2
+    products = products.reshape(size, size, inputs, batch, height, width)
+    products = jnp.pad(products, ((0, 0),) * 4 + ((reach, reach),) * 2)
+    # The kernel's place (i, j) takes pixel p to the result's pixel p + (reach - i, reach - j).
+    places = [(i, j, 2 * reach - i, 2 * reach - j) for i in range(size) for j in range(size)]
+    total = sum(products[i, j, :, :, top : top + height, left : left + width] for i, j, top, left in places)
+    return total.transpose(1, 2, 3, 0)
 
 
 def _to_few_channels(x: jax.Array, kernel: jax.Array) -> jax.Array:

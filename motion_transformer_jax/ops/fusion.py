@@ -1,8 +1,26 @@
-"""Control over what XLA's compiler computes more than once, and how early."""
+"""Control over what XLA's compiler computes together, how often, and how early."""
+
+from collections.abc import Callable
+from typing import TypeVar
 
 import jax
-import jax.numpy as jnp
 from jax import lax
+from jax.experimental.scheduling_groups import xla_metadata_call
+
+_Result = TypeVar("_Result")
+
+
+def apart(function: Callable[..., _Result]) -> Callable[..., _Result]:
+    """The function as one operation of the surrounding program, for CPU: a call that XLA does not inline.
+
+    XLA's CPU runtime compares each operation of a program with all earlier ones, when it compiles and when it loads it,
+    and its scheduler computes as early as it can whatever needs no gradient. What stands apart is ordered among itself,
+    and begins when all arguments are there. Arguments and results are arrays in memory, computed once.
+
+    Args:
+      function: of arrays, and without collectives.
+    """
+    return xla_metadata_call(function, inlineable="false")
 
 
 @jax.custom_vjp
@@ -10,10 +28,10 @@ def materialize(x: jax.Array) -> jax.Array:
     """The array itself, written to memory once on CPU, whoever reads it; its cotangent too.
 
     XLA's CPU fusion gives each reader of a sum its own copy of the computation, all the way up a residual stream, and
-    drops `lax.optimization_barrier` before it does. An update at a place that is known at run time only stops it.
+    drops `lax.optimization_barrier` before it does.
 
     Args:
-      x: floating, of any shape, not empty.
+      x: of any shape.
     """
     return _materialize(x)
 
@@ -29,43 +47,6 @@ def _backward(_: None, cotangent: jax.Array) -> tuple[jax.Array]:
 materialize.defvjp(_forward, _backward)
 
 
-def delay(x: jax.Array, until: jax.Array) -> jax.Array:
-    """The array itself, but not before another is computed.
-
-    For what a gradient needs beside the cotangent that it comes with: XLA would compute parts of it in the forward
-    pass already, and hold them in memory until then. It has no gradient of its own.
-
-    Args:
-      x: floating, of any shape, not empty.
-      until: likewise.
-    """
-    return lax.platform_dependent(x, until, cpu=_times_one, default=lambda *both: lax.optimization_barrier(both)[0])
-
-
-def _times_one(x: jax.Array, until: jax.Array) -> jax.Array:
-    return x * (1 + _hidden_zero(until)).astype(x.dtype)
-
-
 @jax.jit
 def _materialize(x: jax.Array) -> jax.Array:
-    return lax.platform_dependent(x, cpu=_write, default=lambda x: x)
-
-
-@jax.custom_batching.custom_vmap
-def _write(x: jax.Array) -> jax.Array:
-    return lax.dynamic_update_slice(x, _first(x), (_hidden_zero(x),) * x.ndim)
-
-
-@_write.def_vmap
-def _write_batch(axis_size: int, in_batched: list[bool], x: jax.Array) -> tuple[jax.Array, bool]:
-    del axis_size, in_batched
-    return _write(x), True
-
-
-def _hidden_zero(x: jax.Array) -> jax.Array:
-    """0, computed from an array in a way that the compiler does not see through."""
-    return jnp.clip(_first(x).astype(jnp.int32).reshape(()), 0, 0)
-
-
-def _first(x: jax.Array) -> jax.Array:
-    return lax.slice(x, (0,) * x.ndim, (1,) * x.ndim)
+    return lax.platform_dependent(x, cpu=apart(lambda x: x), default=lambda x: x)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from motion_transformer_jax.ops.fusion import delay
+from motion_transformer_jax.ops.fusion import apart
 
 PADDING_MODES = ("zeros", "border", "reflection")
 
@@ -61,8 +61,16 @@ def _read_forward(pixels: jax.Array, x: jax.Array, y: jax.Array, height: int, wi
 
 
 def _read_backward(height: int, width: int, saved: tuple[jax.Array, jax.Array, jax.Array], gradient: jax.Array):
-    pixels, x, y = saved
-    x, y = delay(x, gradient), delay(y, gradient)  # the pixels are read anew, not kept from the forward pass
+    gradients = functools.partial(_gradients, height=height, width=width)
+
+    def elsewhere(pixels: jax.Array, x: jax.Array, y: jax.Array, gradient: jax.Array):
+        return gradients(pixels, *lax.optimization_barrier((x, y, gradient)))
+
+    # In both the pixels are read anew, not kept from the forward pass.
+    return lax.platform_dependent(*saved, gradient, cpu=apart(gradients), default=elsewhere)
+
+
+def _gradients(pixels: jax.Array, x: jax.Array, y: jax.Array, gradient: jax.Array, *, height: int, width: int):
     # Of one array of the wider type: sums of many small numbers, in bfloat16, would lose them.
     pixel_gradient = jnp.zeros(pixels.shape, gradient.dtype)
     x_gradient = y_gradient = jnp.zeros_like(x)

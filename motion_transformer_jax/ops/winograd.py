@@ -15,8 +15,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from motion_transformer_jax.ops.fusion import materialize
-
 
 @dataclasses.dataclass(frozen=True)
 class Algorithm:
@@ -91,8 +89,7 @@ def winograd(algorithm: Algorithm, x: jax.Array, kernel: jax.Array) -> jax.Array
     for columns in _apply(algorithm.output, products):
         pixels = jnp.stack(_apply(algorithm.output, jnp.unstack(columns)), axis=3)
         rows.append(pixels.reshape(batch, height, width * algorithm.tile, -1))
-    result = materialize(jnp.stack(rows, axis=2))
-    return result.reshape(batch, height * algorithm.tile, width * algorithm.tile, -1)
+    return jnp.stack(rows, axis=2).reshape(batch, height * algorithm.tile, width * algorithm.tile, -1)
 
 
 def winograd_input_gradient(algorithm: Algorithm, kernel: jax.Array, gradient: jax.Array) -> jax.Array:
@@ -110,13 +107,12 @@ def winograd_input_gradient(algorithm: Algorithm, kernel: jax.Array, gradient: j
     shape = (algorithm.patch, batch, height // algorithm.tile, width // algorithm.tile, kernel.shape[2])
     kernels = _kernel_patches(algorithm, kernel).swapaxes(2, 3)
     inputs = [(patches @ kernels[i]).reshape(shape) for i, patches in enumerate(_gradient_patches(algorithm, gradient))]
-    rows = map(materialize, _apply(algorithm.input.T, inputs))
-    places = [_apply(algorithm.input.T, jnp.unstack(row)) for row in rows]
+    places = [_apply(algorithm.input.T, jnp.unstack(row)) for row in _apply(algorithm.input.T, inputs)]
     # places[i][j] is what the pixel i - 1 rows and j - 1 columns away from a tile's own gets of it.
     columns = [
         sum(_shifted(place, i - 1, axis=1) for i, place in enumerate(column)) for column in zip(*places, strict=True)
     ]
-    return sum(_shifted(materialize(column), j - 1, axis=2) for j, column in enumerate(columns))
+    return sum(_shifted(column, j - 1, axis=2) for j, column in enumerate(columns))
 
 
 def winograd_kernel_gradient(algorithm: Algorithm, x: jax.Array, gradient: jax.Array) -> jax.Array:
@@ -149,19 +145,16 @@ def _input_patches(algorithm: Algorithm, x: jax.Array) -> list[jax.Array]:
     """P arrays [P, tiles, C], one for each row of the patches that start one pixel before each tile."""
     _, height, width, _ = x.shape
     step, places = algorithm.step, range(algorithm.patch)
-    padded = materialize(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))))
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     rows = _apply(algorithm.input, [padded[:, i : i + height - step + 1 : step] for i in places])
-    return [
-        _stack(algorithm.input, [row[:, :, j : j + width - step + 1 : step] for j in places])
-        for row in map(materialize, rows)
-    ]
+    return [_stack(algorithm.input, [row[:, :, j : j + width - step + 1 : step] for j in places]) for row in rows]
 
 
 def _gradient_patches(algorithm: Algorithm, gradient: jax.Array) -> list[jax.Array]:
     """P arrays [P, tiles, D], one for each row of the tiles of the output's gradient."""
     tile = algorithm.tile
     rows = _apply(algorithm.output.T, [gradient[:, i::tile] for i in range(tile)])
-    return [_stack(algorithm.output.T, [row[:, :, j::tile] for j in range(tile)]) for row in map(materialize, rows)]
+    return [_stack(algorithm.output.T, [row[:, :, j::tile] for j in range(tile)]) for row in rows]
 
 
 def _stack(matrix: np.ndarray, arrays: Sequence[jax.Array]) -> jax.Array:

@@ -151,3 +151,18 @@ def test_many_small_gradients_of_one_bfloat16_pixel_all_count():
 def test_refuses(image, grid, padding_mode, message):
     with pytest.raises(ValueError, match=message):
         grid_sample(jnp.zeros(image), jnp.zeros(grid), padding_mode=padding_mode, align_corners=False)
+
+
+def test_pixels_are_read_anew_for_gradients():
+    """Not kept from the forward pass: apart on CPU, behind a barrier elsewhere."""
+    image, grid = jax.ShapeDtypeStruct((1, 4, 4, 3), jnp.float32), jax.ShapeDtypeStruct((1, 2, 2, 2), jnp.float32)
+
+    def total(image, grid):
+        return grid_sample(image, grid, padding_mode="zeros", align_corners=False).sum()
+
+    def lowered(platform):
+        return jax.jit(jax.grad(total, (0, 1))).trace(image, grid).lower(lowering_platforms=(platform,)).as_text()
+
+    texts = [lowered(platform) for platform in ("cpu", "tpu", "cuda")]
+    assert [text.count('inlineable = "false"') for text in texts] == [1, 0, 0]
+    assert [text.count("optimization_barrier") for text in texts] == [0, 1, 1]
