@@ -24,7 +24,7 @@ from motion_transformer_jax.ops.winograd import (
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 # Measured on AVX-512 cores. Below, transforms cost more than multiplications are saved, or save too little for the time
-# that it takes to compile them. Numbers are pixels of an image times channels.
+# that it takes to compile them. Pixels are those of an image, numbers pixels times channels.
 _WINOGRAD_CHANNELS, _WINOGRAD_NUMBERS = 64, 32 * 32 * 512
 _WINOGRAD_GRADIENT_CHANNELS, _WINOGRAD_GRADIENT_NUMBERS = 32, 64 * 64 * 32  # for a kernel's gradient
 _WINOGRAD_UPSAMPLED_PIXELS = 8 * 8
@@ -200,7 +200,7 @@ def _upsampled_suits_winograd(x: jax.Array, kernel: jax.Array) -> bool:
 
 
 def _keeps_size(size: int, stride: int, padding: int) -> bool:
-    """Of images; and the kernel is not a single pixel, when a convolution is a matrix product."""
+    """Whether images keep their size, under a kernel of several pixels: with one, it is a matrix product."""
     return stride == 1 and 2 * padding + 1 == size > 1
 
 

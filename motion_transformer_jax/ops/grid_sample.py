@@ -1,7 +1,7 @@
 """Bilinear sampling of images at given points: the warp of every model here."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -61,24 +61,37 @@ def _read_forward(pixels: jax.Array, x: jax.Array, y: jax.Array, height: int, wi
 
 
 def _read_backward(height: int, width: int, saved: tuple[jax.Array, jax.Array, jax.Array], gradient: jax.Array):
-    gradients = functools.partial(_gradients, height=height, width=width)
+    def computed(function: Callable):
+        function = functools.partial(function, height=height, width=width)
 
-    def elsewhere(pixels: jax.Array, x: jax.Array, y: jax.Array, gradient: jax.Array):
-        return gradients(pixels, *lax.optimization_barrier((x, y, gradient)))
+        def elsewhere(pixels: jax.Array, x: jax.Array, y: jax.Array, gradient: jax.Array):
+            return function(pixels, *lax.optimization_barrier((x, y, gradient)))
 
-    # In both the pixels are read anew, not kept from the forward pass.
-    return lax.platform_dependent(*saved, gradient, cpu=apart(gradients), default=elsewhere)
+        return lax.platform_dependent(*saved, gradient, cpu=apart(function), default=elsewhere)
+
+    # Each apart from the other, so that the one by a photograph, which nobody reads, is not computed; and in both the
+    # pixels are read anew, not kept from the forward pass.
+    return computed(_pixel_gradient), *computed(_position_gradients)
 
 
-def _gradients(pixels: jax.Array, x: jax.Array, y: jax.Array, gradient: jax.Array, *, height: int, width: int):
+def _pixel_gradient(
+    pixels: jax.Array, x: jax.Array, y: jax.Array, gradient: jax.Array, *, height: int, width: int
+) -> jax.Array:
     # Of one array of the wider type: sums of many small numbers, in bfloat16, would lose them.
-    pixel_gradient = jnp.zeros(pixels.shape, gradient.dtype)
+    total = jnp.zeros(pixels.shape, gradient.dtype)
+    for index, weight, _, _ in _corners(x, y, height, width):
+        total = _scatter(total, index, gradient * weight[..., None])
+    return total.astype(pixels.dtype)
+
+
+def _position_gradients(
+    pixels: jax.Array, x: jax.Array, y: jax.Array, gradient: jax.Array, *, height: int, width: int
+) -> tuple[jax.Array, jax.Array]:
     x_gradient = y_gradient = jnp.zeros_like(x)
-    for index, weight, x_slope, y_slope in _corners(x, y, height, width):
-        pixel_gradient = _scatter(pixel_gradient, index, gradient * weight[..., None])
+    for index, _, x_slope, y_slope in _corners(x, y, height, width):
         change = jnp.sum(_gather(pixels, index) * gradient, axis=-1)
         x_gradient, y_gradient = x_gradient + change * x_slope, y_gradient + change * y_slope
-    return pixel_gradient.astype(pixels.dtype), x_gradient, y_gradient
+    return x_gradient, y_gradient
 
 
 _read.defvjp(_read_forward, _read_backward)
