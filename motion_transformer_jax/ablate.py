@@ -18,7 +18,6 @@ BASE = "base"
 def main(argv: list[str]) -> None:
     """Parse the arguments, train and evaluate what is missing, and print the tables."""
     keep_compiled_programs()
-    keep_freed_memory(compiles_long=True)
     parser = Parser(
         "ablate",
         description="Train and evaluate variants of an experiment under one budget, and write the poster's tables: "
@@ -41,6 +40,7 @@ def main(argv: list[str]) -> None:
         "Any field of all configs is set by --config.FIELD=VALUE, such as the budget by --config.train.num_steps=1000."
     )
     arguments, overrides = parser.parse_known_args(argv)
+    keep_freed_memory(compiles_long=True)
     for name in ("variants", "seeds"):
         values = getattr(arguments, name)
         if len(set(values)) < len(values):

@@ -42,11 +42,11 @@ EVALUATION_BATCH = 16
 def main(argv: list[str]) -> None:
     """Parse the arguments, train, evaluate and animate."""
     keep_compiled_programs()
-    keep_freed_memory(compiles_long=True)
     parser = Parser("demo", description="Train a small model on procedural puppets and animate a held-out one.")
     parser.add_argument("--out", default="out/demo", metavar="DIR", help="where everything is written")
     parser.add_argument("--variant", default="", help="variant of configs/demo.py, such as debug")
     arguments, overrides = parser.parse_known_args(argv)
+    keep_freed_memory(compiles_long=True)
     config = parse_config(f"{demo_config.__file__}:{arguments.variant}", overrides)
     out = Path(arguments.out)
 

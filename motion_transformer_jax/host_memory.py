@@ -21,8 +21,9 @@ def keep_freed_memory(*, compiles_long: bool = False) -> None:
     Args:
         compiles_long: Whether programs are compiled for minutes, as for training. That leaves many thousands of free
             blocks of all sizes, through which glibc looks at every allocation, so that each thread gets a heap of its
-            own. Otherwise all share one, as other heaps do give large blocks back, unless glibc's `MALLOC_ARENA_MAX`
-            says how many there are.
+            own. Those of other threads than the first give large blocks back: on a CPU, programs run in the thread that
+            calls them then, if JAX has not looked for its devices yet. Otherwise all threads share one heap, unless
+            glibc's `MALLOC_ARENA_MAX` says how many there are.
     """
     if platform.libc_ver()[0] != "glibc":
         return
@@ -32,6 +33,10 @@ def keep_freed_memory(*, compiles_long: bool = False) -> None:
     mallopt(_MMAP_MAX, 0)
     mallopt(_TRIM_THRESHOLD, -1)
     mallopt(_TOP_PAD, 256 << 20)
+    if compiles_long:
+        import jax  # slow to import, and not needed by commands that print their help only
+
+        jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
 @functools.cache
@@ -42,7 +47,7 @@ def trim_after_compilations() -> None:
     """
     if platform.libc_ver()[0] != "glibc":
         return
-    import jax  # slow to import, and not needed by commands that print their help only
+    import jax
 
     jax.monitoring.register_event_duration_secs_listener(_trim_if_long)
 

@@ -17,7 +17,6 @@ from motion_transformer_jax.limit_options import add_limits, take_limits
 def main(argv: list[str]) -> None:
     """Parse the arguments and train, or take a dumped step again."""
     keep_compiled_programs()
-    keep_freed_memory(compiles_long=True)
     parser = Parser("train", description="Train a model; the same command goes on where the run stopped.")
     parser.add_argument(
         "--config", metavar="FILE[:VARIANT,...]", help="such as configs/taichi256.py:stem" + CONFIG_IS_RUN
@@ -37,6 +36,7 @@ def main(argv: list[str]) -> None:
     add_limits(parser)
     parser.epilog = "Any field of the config is set by --config.FIELD=VALUE, such as --config.train.batch_size=32."
     arguments, overrides = parser.parse_known_args(argv)
+    keep_freed_memory(compiles_long=True)
     if arguments.replay:
         if overrides:
             parser.error(f"--replay takes the dump's own config; leave out {' '.join(overrides)}")

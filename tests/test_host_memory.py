@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import resource
 import subprocess
 import sys
 
@@ -38,6 +39,44 @@ def test_arrays_reuse_memory():
     assert kept < given_back / 20
 
 
+def run_with_own_heaps(program, **environment):
+    """Without the number of heaps that these tests are given."""
+    others = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=others | environment)
+
+
+# Page faults of five runs of a program with intermediate arrays of 64 MiB, once there were others.
+COMPILED_PROGRAM = """
+import resource
+from motion_transformer_jax.host_memory import keep_freed_memory
+
+keep_freed_memory(compiles_long={})
+import jax
+import jax.numpy as jnp
+
+program = jax.jit(lambda x: jnp.sort(jnp.sort(x * 2) + x)[0])
+
+def faults(x):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        program(x).block_until_ready()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+x = jnp.ones((2048, 8192))
+print(faults(x), faults(x))
+"""
+
+
+@pytest.mark.parametrize("compiles_long", [False, True])
+def test_compiled_programs_reuse_memory(compiles_long):
+    done = run_with_own_heaps(COMPILED_PROGRAM.format(compiles_long))
+    growing, kept = map(int, done.stdout.split())
+    if platform.libc_ver()[0] != "glibc" or growing == 0:
+        pytest.skip("no glibc, or no count of page faults")
+    assert kept < (64 << 20) / resource.getpagesize()  # less than one run's
+
+
 # Heaps in use once a thread has allocated something.
 HEAPS_PROGRAM = """
 import ctypes
@@ -62,10 +101,9 @@ libc.fflush(stdout)
 def test_threads_share_a_heap_where_little_is_compiled(compiles_long, own_number, shared):
     if platform.libc_ver()[0] != "glibc":
         pytest.skip("no glibc")
-    environment = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"}
-    environment |= {"MALLOC_ARENA_MAX": own_number} if own_number else {}
-    command = [sys.executable, "-c", HEAPS_PROGRAM.format(compiles_long)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    done = run_with_own_heaps(
+        HEAPS_PROGRAM.format(compiles_long), **({"MALLOC_ARENA_MAX": own_number} if own_number else {})
+    )
     assert (done.stdout.count("<heap nr=") == 1) == shared
 
 

@@ -98,6 +98,7 @@ def official_peer(
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "weights.npz"
         _save_weights(weights, config, variables)
+        del variables  # memory, which is measured
         setup = Setup(
             checkout=peer.checkout.resolve(),
             configuration=_configuration(config, peer),

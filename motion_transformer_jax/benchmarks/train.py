@@ -37,20 +37,18 @@ class Trainer:
     Attributes:
       mesh: the devices.
       batch: {"source", "driving"}, uint8 [B, S, S, 3], on the host.
-      variables: the weights at the start.
     """
 
     def __init__(self, config: ConfigDict, num_devices: int):
         """Makes all but what is compiled; the config's batch size counts over all devices."""
         self.mesh: Mesh = create_mesh(jax.devices()[:num_devices])
         self.batch = _create_batch(config)
-        self.variables = random_variables(config)
-        self._vgg = random_vgg19(config.seed, num_taps=len(used_tap_weights(config)))
         self._config = config
         self._optimizer = create_configured_optimizer(config, milestone_steps=())
-        self._state = replicate(self._create_state(self.variables), self.mesh)
+        self._state = replicate(self._create_state(random_variables(config)), self.mesh)
+        self._vgg = replicate(random_vgg19(config.seed, num_taps=len(used_tap_weights(config))), self.mesh)
         self._placed = shard_batch(self.batch, self.mesh)
-        self._step = self._create_step(replicate(self._vgg, self.mesh))
+        self._step = self._create_step(self._vgg)
 
     def run(self, steps: int) -> None:
         """Takes so many steps and waits for the last."""
@@ -65,8 +63,7 @@ class Trainer:
             state, vgg = learned
             return self._create_step(vgg)(state, batch)
 
-        state = jax.eval_shape(self._create_state, self.variables)
-        counted = count_multiply_adds(step, (state, self._vgg), self._placed)  # of one device
+        counted = count_multiply_adds(step, (self._state, self._vgg), self._placed)  # of one device
         return (counted.layers + counted.activations) * self.mesh.size // len(self.batch["source"])
 
     def _create_step(self, vgg: dict) -> Callable:
@@ -107,7 +104,7 @@ def measure_training(
     check_trainable(config, batch_size=batch_size, num_devices=num_devices)
     steps = steps or (1 if jax.default_backend() == "cpu" else 10)
     trainer = Trainer(config, num_devices)
-    with official_peer(config, peer, trainer.variables, trainer.batch) as official:
+    with official_peer(config, peer, random_variables(config), trainer.batch) as official:
         return _measure(config, trainer, repeats, steps, official, profile)
 
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from motion_transformer_jax.ops.collectives import mean_over_devices
+from motion_transformer_jax.ops.fusion import materialize
 from motion_transformer_jax.ops.reduction import sum_pixels
 
 
@@ -39,12 +40,12 @@ def _normalize(x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _backward(epsilon: float, axis_name: str | None, saved: tuple, gradients: tuple):
     x, mean, deviation, scale = saved
-    gradient = gradients[0]
+    gradient = materialize(gradients[0])
     normalized = (x - mean) * deviation
     count = x.size // x.shape[-1]
     bias_gradient, scale_gradient = sum_pixels(gradient), sum_pixels(gradient * normalized)
     shift, slope = (mean_over_devices(total / count, axis_name) for total in (bias_gradient, scale_gradient))
-    return deviation * scale * (gradient - shift - normalized * slope), scale_gradient, bias_gradient
+    return materialize(deviation * scale * (gradient - shift - normalized * slope)), scale_gradient, bias_gradient
 
 
 batch_normalize.defvjp(_normalize, _backward)

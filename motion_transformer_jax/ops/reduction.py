@@ -6,11 +6,30 @@ max pooling searches every window through arrays of indices.
 
 import jax
 import jax.numpy as jnp
+from jax import lax
+
+from motion_transformer_jax.ops.fusion import materialize
+
+_MOST_PARTS = 8
 
 
 @jax.custom_vjp
 def sum_pixels(x: jax.Array) -> jax.Array:
-    """The sum over all axes but the last: [..., W, C] to [C], in two steps, which also rounds less."""
+    """The sum over all axes but the last: [..., W, C] to [C], in steps, which also round less."""
+    return lax.platform_dependent(x, cpu=lambda x: _sum_in_steps(_fold(x)), default=_sum_in_steps)
+
+
+def _fold(x: jax.Array) -> jax.Array:
+    """Parts of the rows of [..., H, W, C] summed: what makes them is computed on the way, and not written in full."""
+    if x.ndim < 4:
+        return x
+    height = x.shape[-3]
+    num_parts = max(n for n in range(1, _MOST_PARTS + 1) if height % n == 0)
+    size = height // num_parts
+    return materialize(sum(x[..., i * size : (i + 1) * size, :, :] for i in range(num_parts)))
+
+
+def _sum_in_steps(x: jax.Array) -> jax.Array:
     *_, width, channels = x.shape
     return x.reshape(-1, width * channels).sum(0).reshape(width, channels).sum(0)
 

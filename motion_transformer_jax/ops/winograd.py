@@ -105,7 +105,7 @@ def winograd_input_gradient(algorithm: Algorithm, kernel: jax.Array, gradient: j
     """
     batch, height, width, _ = gradient.shape
     shape = (algorithm.patch, batch, height // algorithm.tile, width // algorithm.tile, kernel.shape[2])
-    kernels = _kernel_patches(algorithm, kernel).swapaxes(2, 3)
+    kernels = [patches.swapaxes(1, 2) for patches in _kernel_patches(algorithm, kernel)]
     inputs = [(patches @ kernels[i]).reshape(shape) for i, patches in enumerate(_gradient_patches(algorithm, gradient))]
     places = [_apply(algorithm.input.T, jnp.unstack(row)) for row in _apply(algorithm.input.T, inputs)]
     # places[i][j] is what the pixel i - 1 rows and j - 1 columns away from a tile's own gets of it.
@@ -134,11 +134,12 @@ def winograd_kernel_gradient(algorithm: Algorithm, x: jax.Array, gradient: jax.A
     return gradient.reshape(3, 3, *shape)
 
 
-def _kernel_patches(algorithm: Algorithm, kernel: jax.Array) -> jax.Array:
-    """[P, P, C, D]."""
-    transform = jnp.asarray(np.kron(algorithm.kernel, algorithm.kernel), kernel.dtype)
-    patches = jnp.matmul(transform, kernel.reshape(9, -1), precision="highest")
-    return patches.reshape(algorithm.patch, algorithm.patch, *kernel.shape[2:])
+def _kernel_patches(algorithm: Algorithm, kernel: jax.Array) -> list[jax.Array]:
+    """P arrays [P, C, D], one for each row of the kernel's patch."""
+    rows = np.kron(algorithm.kernel, algorithm.kernel).reshape(algorithm.patch, algorithm.patch, 9)
+    places = kernel.reshape(9, -1)
+    products = [jnp.matmul(jnp.asarray(row, kernel.dtype), places, precision="highest") for row in rows]
+    return [product.reshape(-1, *kernel.shape[2:]) for product in products]
 
 
 def _input_patches(algorithm: Algorithm, x: jax.Array) -> list[jax.Array]:

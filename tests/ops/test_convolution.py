@@ -194,8 +194,8 @@ def gradients(function):
 
 
 # The kernel takes one more product to get to the other basis.
-WINOGRAD = (0, SAME.patch + 1)
-SMALL_WINOGRAD = (0, UPSAMPLED.patch + 1)
+WINOGRAD = (0, 2 * SAME.patch)  # products with rows of kernels and of patches
+SMALL_WINOGRAD = (0, 2 * UPSAMPLED.patch)
 PRODUCT, XLA = (0, 1), (1, 0)
 
 
@@ -238,7 +238,7 @@ def test_the_choice_for_gradients_on_cpu():
         function = gradients(ours_and_xlas(*stride_and_padding)[0])
         return operations(function, image, kernel, platform="cpu", **options)
 
-    assert choice("winograd") == (0, 2 * WINOGRAD[1])
+    assert choice("winograd") == (0, 3 * SAME.patch + 1)
     assert choice("winograd for the kernel's gradient") == (1, SAME.patch + 1)
     assert choice("odd size") == (2, 0)
     assert choice("few outputs") == (1, 1)  # the input's gradient is a convolution to many channels
@@ -282,7 +282,7 @@ def test_the_choice_for_upsampled():
 
     both = gradients(convolve_upsampled)
     assert choice("winograd", platform="cpu") == SMALL_WINOGRAD
-    assert choice("winograd", both, platform="cpu") == (0, 2 * SMALL_WINOGRAD[1])
+    assert choice("winograd", both, platform="cpu") == (0, 3 * UPSAMPLED.patch + 1)
     assert choice("few outputs", platform="cpu") == PRODUCT
     assert choice("few pixels", platform="cpu") == PRODUCT
     assert choice("few pixels, many channels", platform="cpu") == XLA

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from motion_transformer_jax.ops.backend import compiler_options
 from motion_transformer_jax.ops.reduction import average_pool, max_pool, spread, sum_pixels
 
-SHAPES = [(3, 4), (2, 3, 4), (2, 5, 3, 4), (2, 2, 3, 1, 5)]
+SHAPES = [(3, 4), (2, 3, 4), (2, 5, 3, 4), (2, 11, 3, 4), (2, 2, 3, 1, 5), (1, 2, 64, 3, 2)]
 POOLS = {
     "max": (max_pool, lambda x: nn.max_pool(x, (2, 2), (2, 2))),
     "average": (average_pool, lambda x: nn.avg_pool(x, (2, 2), (2, 2))),
@@ -49,6 +50,13 @@ def test_the_sum_of_many_pixels_rounds_less_than_one_after_the_other():
     exact = x.sum(dtype=np.float64)
     in_turn = np.cumsum(x)[-1]
     assert abs(jax.jit(sum_pixels)(x)[0] - exact) < 1e-5 * exact < abs(in_turn - exact)
+
+
+@pytest.mark.optimized
+def test_what_makes_a_sum_is_not_written_in_full_on_cpu():
+    x = draw(2, 32, 32, 64)
+    program = jax.jit(lambda x, y: sum_pixels(x * y), compiler_options=compiler_options()).lower(x, x).compile()
+    assert program.memory_analysis().temp_size_in_bytes < x.nbytes / 4
 
 
 @pytest.mark.parametrize("shape", SHAPES)
