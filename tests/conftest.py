@@ -14,8 +14,13 @@ os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "")
     + " --xla_force_host_platform_device_count=8"
     + " --xla_backend_optimization_level=1"
-    # An option of its time: newer versions end the process over what they do not know.
-    + (" --xla_cpu_use_fusion_emitters=false" if version("jaxlib").startswith("0.10.") else "")
+    # Options of their time: newer versions end the process over what they do not know. One module for LLVM instead of
+    # 32, whose common part is compiled in each: the other core has tests of its own.
+    + (
+        " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+        if version("jaxlib").startswith("0.10.")
+        else ""
+    )
 )
 
 import jax

@@ -48,7 +48,7 @@ def kill_after(workdir, step: int, environment: dict) -> None:
     process.wait()
 
 
-@pytest.mark.slow
+@pytest.mark.long  # test_resume.py has a stop, and the fault campaign kills
 def test_killed_at_a_random_step_it_goes_on_bit_for_bit(tmp_path):
     environment = os.environ | {
         "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
