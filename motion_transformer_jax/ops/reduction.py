@@ -20,7 +20,10 @@ def sum_pixels(x: jax.Array) -> jax.Array:
 
 
 def _fold(x: jax.Array) -> jax.Array:
-    """Parts of the rows of [..., H, W, C] summed: what makes them is computed on the way, and not written in full."""
+    """Parts of the rows of [..., H, W, C] summed: what makes them is computed on the way, and not written in full.
+
+    Slices keep the axes: XLA's loops divide each index where a reshape was fused into them, and are not vectorised.
+    """
     if x.ndim < 4:
         return x
     height = x.shape[-3]
