@@ -51,7 +51,7 @@ COMPILED_PROGRAM = """
 import resource
 from motion_transformer_jax.host_memory import keep_freed_memory
 
-keep_freed_memory(compiles_long={})
+keep_freed_memory(compiles_long=True)
 import jax
 import jax.numpy as jnp
 
@@ -68,9 +68,8 @@ print(faults(x), faults(x))
 """
 
 
-@pytest.mark.parametrize("compiles_long", [False, True])
-def test_compiled_programs_reuse_memory(compiles_long):
-    done = run_with_own_heaps(COMPILED_PROGRAM.format(compiles_long))
+def test_programs_of_training_reuse_memory():
+    done = run_with_own_heaps(COMPILED_PROGRAM)
     growing, kept = map(int, done.stdout.split())
     if platform.libc_ver()[0] != "glibc" or growing == 0:
         pytest.skip("no glibc, or no count of page faults")
