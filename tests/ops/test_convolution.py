@@ -193,8 +193,8 @@ def gradients(function):
     return lambda *arguments: jax.grad(lambda *args: jnp.sum(function(*args)), (0, 1))(*arguments)
 
 
-# The kernel takes one more product to get to the other basis.
-WINOGRAD = (0, 2 * SAME.patch)  # products with rows of kernels and of patches
+# For each row of patches a product with the kernel, and one that took the kernel to the other basis.
+WINOGRAD = (0, 2 * SAME.patch)
 SMALL_WINOGRAD = (0, 2 * UPSAMPLED.patch)
 PRODUCT, XLA = (0, 1), (1, 0)
 
