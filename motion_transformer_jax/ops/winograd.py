@@ -9,11 +9,14 @@ with an array for each place XLA has thousands of operations to order, with one 
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from motion_transformer_jax.ops.fusion import apart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,10 +83,10 @@ def winograd(algorithm: Algorithm, x: jax.Array, kernel: jax.Array) -> jax.Array
       [B, H, W, D], for UPSAMPLED [B, 2H, 2W, D], in the type of x.
     """
     batch, height, width = x.shape[0], x.shape[1] // algorithm.step, x.shape[2] // algorithm.step
-    kernels = _kernel_patches(algorithm, kernel)
+    padded, kernels = _padded(x), _kernel_patches(algorithm, kernel)
     products = [
-        (patches @ kernels[i]).reshape(algorithm.patch, batch, height, width, -1)
-        for i, patches in enumerate(_input_patches(algorithm, x))
+        (_input_row(algorithm, padded, i) @ kernels[i]).reshape(algorithm.patch, batch, height, width, -1)
+        for i in range(algorithm.patch)
     ]
     rows = []
     for columns in _apply(algorithm.output, products):
@@ -106,7 +109,7 @@ def winograd_input_gradient(algorithm: Algorithm, kernel: jax.Array, gradient: j
     batch, height, width, _ = gradient.shape
     shape = (algorithm.patch, batch, height // algorithm.tile, width // algorithm.tile, kernel.shape[2])
     kernels = [patches.swapaxes(1, 2) for patches in _kernel_patches(algorithm, kernel)]
-    inputs = [(patches @ kernels[i]).reshape(shape) for i, patches in enumerate(_gradient_patches(algorithm, gradient))]
+    inputs = [(_gradient_row(algorithm, gradient, i) @ kernels[i]).reshape(shape) for i in range(algorithm.patch)]
     places = [_apply(algorithm.input.T, jnp.unstack(row)) for row in _apply(algorithm.input.T, inputs)]
     # places[i][j] is what the pixel i - 1 rows and j - 1 columns away from a tile's own gets of it.
     columns = [
@@ -123,9 +126,10 @@ def winograd_kernel_gradient(algorithm: Algorithm, x: jax.Array, gradient: jax.A
       x: as there.
       gradient: by the result, of its shape.
     """
+    padded = _padded(x)
     products = [
-        jnp.einsum("ptc,ptd->pcd", *row)
-        for row in zip(_input_patches(algorithm, x), _gradient_patches(algorithm, gradient), strict=True)
+        apart(functools.partial(_row_of_kernel_gradient, algorithm, i))(padded, gradient)
+        for i in range(algorithm.patch)
     ]
     transform = jnp.asarray(np.kron(algorithm.kernel, algorithm.kernel), x.dtype)
     products = jnp.concatenate(products)
@@ -142,20 +146,30 @@ def _kernel_patches(algorithm: Algorithm, kernel: jax.Array) -> list[jax.Array]:
     return [product.reshape(-1, *kernel.shape[2:]) for product in products]
 
 
-def _input_patches(algorithm: Algorithm, x: jax.Array) -> list[jax.Array]:
-    """P arrays [P, tiles, C], one for each row of the patches that start one pixel before each tile."""
-    _, height, width, _ = x.shape
+def _row_of_kernel_gradient(algorithm: Algorithm, i: int, padded: jax.Array, gradient: jax.Array) -> jax.Array:
+    """[P, C, D]. Alone, since XLA would make the patches of all rows before it multiplies the first."""
+    patches = _input_row(algorithm, padded, i), _gradient_row(algorithm, gradient, i)
+    return jnp.einsum("ptc,ptd->pcd", *patches)
+
+
+def _padded(x: jax.Array) -> jax.Array:
+    """x with the zeros outside that patches reach: they start one pixel before each tile."""
+    return jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+
+
+def _input_row(algorithm: Algorithm, padded: jax.Array, i: int) -> jax.Array:
+    """Row i of the input's patches, [P, tiles, C]."""
     step, places = algorithm.step, range(algorithm.patch)
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    rows = _apply(algorithm.input, [padded[:, i : i + height - step + 1 : step] for i in places])
-    return [_stack(algorithm.input, [row[:, :, j : j + width - step + 1 : step] for j in places]) for row in rows]
+    height, width = (length - 2 for length in padded.shape[1:3])
+    row = _combine(algorithm.input[i].tolist(), [padded[:, j : j + height : step] for j in places])
+    return _stack(algorithm.input, [row[:, :, j : j + width : step] for j in places])
 
 
-def _gradient_patches(algorithm: Algorithm, gradient: jax.Array) -> list[jax.Array]:
-    """P arrays [P, tiles, D], one for each row of the tiles of the output's gradient."""
-    tile = algorithm.tile
-    rows = _apply(algorithm.output.T, [gradient[:, i::tile] for i in range(tile)])
-    return [_stack(algorithm.output.T, [row[:, :, j::tile] for j in range(tile)]) for row in rows]
+def _gradient_row(algorithm: Algorithm, gradient: jax.Array, i: int) -> jax.Array:
+    """Row i of the patches of the output's gradient, [P, tiles, D]."""
+    tile, weights = algorithm.tile, algorithm.output.T
+    row = _combine(weights[i].tolist(), [gradient[:, j::tile] for j in range(tile)])
+    return _stack(weights, [row[:, :, j::tile] for j in range(tile)])
 
 
 def _stack(matrix: np.ndarray, arrays: Sequence[jax.Array]) -> jax.Array:

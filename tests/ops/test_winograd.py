@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
+from motion_transformer_jax.ops.backend import compiler_options
 from motion_transformer_jax.ops.winograd import (
     SAME,
     UPSAMPLED,
@@ -88,6 +89,14 @@ def test_many_channels_in_float32(name):
     x = jax.nn.relu(x)
     actual = jax.jit(lambda *args: winograd(ALGORITHMS[name], *args))(x, kernel)
     assert_close(actual, reference(name, x, kernel), 5e-6)
+
+
+@pytest.mark.optimized
+def test_patches_of_one_row_at_a_time_are_kept_on_cpu():
+    """For the gradient of the kernel; all rows of both take 4.5 times the image."""
+    (x,) = draw((1, 64, 64, 16), dtype=np.float32)
+    gradient = jax.jit(lambda *args: winograd_kernel_gradient(SAME, *args), compiler_options=compiler_options())
+    assert gradient.lower(x, x).compile().memory_analysis().temp_size_in_bytes < 3 * x.nbytes
 
 
 def test_the_enlargement_needs_no_fractions():
