@@ -12,7 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from motion_transformer_jax.models.blocks import Layers
+from motion_transformer_jax.ops.attention import attention
 from motion_transformer_jax.ops.fusion import materialize
+from motion_transformer_jax.ops.gelu import gelu
 
 POSITIONS = ("none", "sine", "sine_every_layer", "learnable")
 TOKEN_INIT = nn.initializers.normal(0.02)
@@ -69,16 +71,9 @@ class Attention(nn.Module):
         dtype = self.layers.dtype
         qkv = nn.Dense(3 * d, use_bias=False, dtype=dtype, kernel_init=TOKEN_INIT, name="qkv")(x)
         q, k, v = (y.reshape(b, t, self.heads, d // self.heads) for y in jnp.split(qkv, 3, axis=-1))
-        wide = jnp.promote_types(q.dtype, jnp.float32)
-        logits = jnp.einsum("bihd,bjhd->bhij", q, k, preferred_element_type=wide) * self.scale
-        if bias is not None:
-            logits = logits + bias
-        weights = nn.softmax(logits)
+        out, weights = attention(q, k, v, bias, self.scale)
         self.sow("intermediates", "attention", weights)
-        # Heads before tokens: on CPU three times faster than a product that finds them behind.
-        out = jnp.einsum("bhij,bhjd->bhid", weights.astype(v.dtype), v.transpose(0, 2, 1, 3))
-        out = out.transpose(0, 2, 1, 3).reshape(b, t, d)
-        return nn.Dense(d, dtype=dtype, kernel_init=TOKEN_INIT, name="out")(out)
+        return nn.Dense(d, dtype=dtype, kernel_init=TOKEN_INIT, name="out")(out.reshape(b, t, d))
 
 
 class TransformerLayer(nn.Module):
@@ -93,11 +88,11 @@ class TransformerLayer(nn.Module):
     def __call__(self, x: jax.Array, attention_bias: jax.Array | None) -> jax.Array:
         """[B, T, D] to the same shape."""
         dtype = self.layers.dtype
-        attention = Attention(self.heads, self.attention_scale, self.layers, name="attention")
-        x = materialize(x + attention(nn.LayerNorm(epsilon=1e-5, name="attention_norm")(x), attention_bias))
+        attend = Attention(self.heads, self.attention_scale, self.layers, name="attention")
+        x = materialize(x + attend(nn.LayerNorm(epsilon=1e-5, name="attention_norm")(x), attention_bias))
         y = nn.LayerNorm(epsilon=1e-5, name="mlp_norm")(x)
         y = nn.Dense(self.mlp_dim, dtype=dtype, kernel_init=TOKEN_INIT, name="mlp_in")(y)
-        y = nn.Dense(x.shape[-1], dtype=dtype, kernel_init=TOKEN_INIT, name="mlp_out")(nn.gelu(y, approximate=False))
+        y = nn.Dense(x.shape[-1], dtype=dtype, kernel_init=TOKEN_INIT, name="mlp_out")(gelu(y))
         return materialize(x + y)
 
 
