@@ -74,7 +74,7 @@ def test_programs_of_training_reuse_memory():
     growing, kept = map(int, done.stdout.split())
     if platform.libc_ver()[0] != "glibc" or growing == 0:
         pytest.skip("no glibc, or no count of page faults")
-    assert kept < (64 << 20) / resource.getpagesize()  # less than one run's
+    assert kept < 2 * (64 << 20) / resource.getpagesize()  # fewer than two runs'
 
 
 # Heaps in use once a thread has allocated something.

@@ -17,6 +17,7 @@ from motion_transformer_jax.models.animation_model import AnimationModel, Genera
 from motion_transformer_jax.models.motion import Motion
 from motion_transformer_jax.ops.collectives import mean_over_devices
 from motion_transformer_jax.ops.color import to_float
+from motion_transformer_jax.ops.reduction import tree_norm
 from motion_transformer_jax.training import losses
 from motion_transformer_jax.training.finite import keep_if_finite
 from motion_transformer_jax.training.frames import Batch, augmented_frames
@@ -91,7 +92,7 @@ def create_disentanglement_step(
         (total, (terms, batch_stats)), gradients = differentiate(state.params[DISENTANGLER])
         gradients = mean_over_devices(gradients, DATA_AXIS)
         metrics = mean_over_devices({"total": total, **terms}, DATA_AXIS)
-        metrics["gradient_norm/disentangler"] = optax.tree.norm(gradients)
+        metrics["gradient_norm/disentangler"] = tree_norm(gradients)
         after = update_part(config, optimizer, state, DISENTANGLER, gradients, batch_stats)
         return keep_if_finite(state, after, metrics)
 

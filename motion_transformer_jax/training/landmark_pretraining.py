@@ -16,6 +16,7 @@ from motion_transformer_jax.models.animation_model import create_animation_model
 from motion_transformer_jax.ops.backend import jit_program
 from motion_transformer_jax.ops.collectives import mean_over_devices
 from motion_transformer_jax.ops.color import to_float
+from motion_transformer_jax.ops.reduction import tree_norm
 from motion_transformer_jax.training.finite import keep_if_finite
 from motion_transformer_jax.training.frames import Batch, augmented_frames
 from motion_transformer_jax.training.landmark_guidance import landmark_guidance, part_motion
@@ -51,7 +52,7 @@ def create_landmark_step(
         metrics = {
             "total": value,
             "landmark_guidance": value,
-            "gradient_norm/motion_estimator": optax.tree.norm(gradients),
+            "gradient_norm/motion_estimator": tree_norm(gradients),
         }
         after = update_part(config, optimizer, state, MOTION_ESTIMATOR, gradients, batch_stats)
         return keep_if_finite(state, after, metrics)

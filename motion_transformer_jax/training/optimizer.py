@@ -7,6 +7,9 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
+from motion_transformer_jax.ops.fusion import materialize
+from motion_transformer_jax.ops.reduction import tree_norm
+
 # The parts that have their own optimizer, by the top-level name in the parameter tree. Dense motion
 # belongs to the generator in the official code: one optimizer steps both.
 PART_OF = {
@@ -57,7 +60,7 @@ def create_optimizer(
         if learning_rates[part] is None:
             return optax.set_to_zero()
         schedule = _multi_step(learning_rates[part], milestones_steps, gamma)
-        adam = optax.adam(schedule, b1=b1, b2=b2, eps=1e-8)
+        adam = optax.chain(_scale_by_adam(b1, b2), optax.scale_by_learning_rate(schedule))
         max_norm = clip_norms.get(part)
         return adam if max_norm is None else optax.chain(_clip_by_total_norm(max_norm), adam)
 
@@ -116,13 +119,31 @@ def _multi_step(learning_rate: float, milestones: tuple[int, ...], gamma: float)
     return schedule
 
 
+def _scale_by_adam(b1: float, b2: float) -> optax.GradientTransformation:
+    """`optax.scale_by_adam`, whose result is computed from the new moments as they are written.
+
+    From the old ones XLA computes it anew, beside the new moments that are to replace them, and has to copy them all at
+    the beginning of the step.
+    """
+    epsilon = 1e-8
+    adam = optax.scale_by_adam(b1=b1, b2=b2, eps=epsilon)
+
+    def update(gradients: optax.Updates, state: optax.ScaleByAdamState, params: optax.Params | None = None):
+        _, state = adam.update(gradients, state, params)
+        state = state._replace(mu=jax.tree.map(materialize, state.mu), nu=jax.tree.map(materialize, state.nu))
+        means = optax.tree.bias_correction(state.mu, b1, state.count)
+        squares = optax.tree.bias_correction(state.nu, b2, state.count)
+        return jax.tree.map(lambda mean, square: mean / (jnp.sqrt(square) + epsilon), means, squares), state
+
+    return optax.GradientTransformation(adam.init, update)
+
+
 def _clip_by_total_norm(max_norm: float) -> optax.GradientTransformation:
     """PyTorch's `clip_grad_norm_`; its 1e-6 sets it apart from `optax.clip_by_global_norm`."""
 
     def clip(gradients: optax.Updates, params: optax.Params | None) -> optax.Updates:
         del params
-        norm = jnp.sqrt(sum(jnp.sum(gradient**2) for gradient in jax.tree.leaves(gradients)))
-        scale = jnp.minimum(1.0, max_norm / (norm + 1e-6))
+        scale = jnp.minimum(1.0, max_norm / (tree_norm(gradients) + 1e-6))
         return jax.tree.map(lambda gradient: gradient * scale.astype(gradient.dtype), gradients)
 
     return optax.stateless(clip)

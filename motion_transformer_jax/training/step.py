@@ -24,6 +24,7 @@ from motion_transformer_jax.ops import affine
 from motion_transformer_jax.ops.backend import jit_program
 from motion_transformer_jax.ops.collectives import mean_over_devices
 from motion_transformer_jax.ops.color import to_float
+from motion_transformer_jax.ops.reduction import tree_norm
 from motion_transformer_jax.ops.resize import antialias_downsample
 from motion_transformer_jax.ops.thin_plate import ThinPlate, sample_thin_plate, warp_image, warp_jacobian, warp_points
 from motion_transformer_jax.training import losses
@@ -256,7 +257,7 @@ def create_train_step(
         )
         gradients = mean_over_devices(gradients, DATA_AXIS)
         metrics = mean_over_devices(terms, DATA_AXIS)
-        metrics |= {f"gradient_norm/{part}": optax.tree.norm(g) for part, g in gradients.items()}
+        metrics |= {f"gradient_norm/{part}": tree_norm(g) for part, g in gradients.items()}
         return keep_if_finite(state, apply_gradients(config, optimizer, state, gradients, batch_stats), metrics)
 
     mapped = map_over_data(step, mesh)

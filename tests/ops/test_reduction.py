@@ -6,12 +6,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motion_transformer_jax.ops.backend import compiler_options
-from motion_transformer_jax.ops.reduction import average_pool, max_pool, spread, sum_pixels
+from motion_transformer_jax.ops.reduction import average_pool, max_pool, spread, sum_pixels, tree_norm
 
 SHAPES = [(3, 4), (2, 3, 4), (2, 5, 3, 4), (2, 11, 3, 4), (2, 2, 3, 1, 5), (1, 2, 64, 3, 2)]
 POOLS = {
@@ -50,6 +51,20 @@ def test_the_sum_of_many_pixels_rounds_less_than_one_after_the_other():
     exact = x.sum(dtype=np.float64)
     in_turn = np.cumsum(x)[-1]
     assert abs(jax.jit(sum_pixels)(x)[0] - exact) < 1e-5 * exact < abs(in_turn - exact)
+
+
+def test_norm_of_a_tree(dtype):
+    tree = {"kernel": draw(3, 3, 8, 4, dtype=dtype), "rest": [draw(5, dtype=dtype), draw(2, 3, dtype=dtype)]}
+    norm = jax.jit(tree_norm)(tree)
+    assert norm.dtype == dtype
+    np.testing.assert_allclose(norm, optax.tree.norm(tree), rtol=1e-6 if dtype == "float32" else 1e-14)
+
+
+@pytest.mark.optimized
+def test_squares_of_a_kernel_are_not_written_in_full_on_cpu():
+    kernel = draw(3, 3, 64, 64)
+    program = jax.jit(tree_norm, compiler_options=compiler_options()).lower(kernel).compile()
+    assert program.memory_analysis().temp_size_in_bytes < kernel.nbytes / 4
 
 
 @pytest.mark.optimized

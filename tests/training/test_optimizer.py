@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,7 +7,11 @@ import optax
 import pytest
 
 from motion_transformer_jax.configs import demo
+from motion_transformer_jax.ops.backend import compiler_options
+from motion_transformer_jax.ops.reduction import tree_norm
+from motion_transformer_jax.training.finite import keep_if_finite
 from motion_transformer_jax.training.optimizer import create_configured_optimizer, create_optimizer, ema_update
+from motion_transformer_jax.training.state import TrainState
 
 PARTS = ("motion_estimator", "generator", "background_predictor")
 SETTINGS = {
@@ -52,6 +58,23 @@ def test_steps_are_pytorchs(name, max_norm, dtype, tolerance, golden):
 def params():
     names = ("motion_estimator", "dense_motion", "generator", "background_predictor")
     return {name: {"kernel": jnp.zeros(3)} for name in names}
+
+
+@pytest.mark.optimized
+def test_moments_are_replaced_where_they_lie_on_cpu():
+    """By a step that is taken back where a value is not finite."""
+    optimizer = create_optimizer(**SETTINGS)
+    params = {"generator": {"kernel": jnp.zeros((64, 64))}}
+    state = TrainState(jnp.int32(0), params, {}, optimizer.init(params))
+
+    def step(state, gradients):
+        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+        after = state.replace(params=optax.apply_updates(state.params, updates), opt_state=opt_state)
+        return keep_if_finite(state, after, {"norm": tree_norm(gradients)})
+
+    program = jax.jit(step, donate_argnums=0, compiler_options=compiler_options()).lower(state, params).compile()
+    assert program.memory_analysis().alias_size_in_bytes >= 3 * params["generator"]["kernel"].nbytes
+    assert not re.search(r"f32\[64,64\]\S* copy\(", program.as_text())
 
 
 def test_each_part_has_its_own_learning_rate(params):
