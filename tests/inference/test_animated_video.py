@@ -249,7 +249,7 @@ class Stub:
 
 def test_memory_does_not_grow_with_the_length(tmp_path):
     """Python's and FFmpeg's, of a video with sound; what grows is the file's index, some hundred bytes a frame."""
-    side, length, early = 64, 1440, 240
+    side, length, early = 128, 1440, 240
     repeat(write_sounding_clip(tmp_path / "short.mp4", side=side), tmp_path / "long.mp4", length)
     Image.fromarray(random_frames(1, side, side)[0]).save(tmp_path / "a.png")
     resident = {}
