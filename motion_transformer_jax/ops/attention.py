@@ -1,4 +1,4 @@
-"""Attention with a gradient of its own, which keeps one array of all pairs of tokens and sums over none."""
+"""Attention with a gradient of its own, which keeps one array of all pairs of tokens."""
 
 import functools
 
@@ -49,7 +49,7 @@ def _backward(scale: float, saved: tuple[jax.Array, ...], gradients: tuple[jax.A
     queries, keys, values, weights, result = saved
     gradient = materialize(gradients[0])
     values_gradient = jnp.einsum("bhid,bhij->bhdj", gradient, weights.astype(values.dtype))
-    # The softmax's gradient subtracts from each that of its row's mean, which is that of the result.
+    # Each row's mean gradient, under its weights: there is no need to sum over the pairs.
     mean = jnp.sum((gradient * result).astype(weights.dtype), axis=-1, keepdims=True)
     by_weights = _product("bhid,bhdj->bhij", gradient, values)
     by_products = materialize((scale * weights * (by_weights - mean)).astype(queries.dtype))

@@ -16,14 +16,14 @@ def gelu(x: jax.Array) -> jax.Array:
     return jax.nn.gelu(x, approximate=False)
 
 
-def _gelu_forward(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _forward(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     slope = norm.cdf(wide) + wide * norm.pdf(wide)
     return gelu(x), materialize(slope.astype(x.dtype))
 
 
-def _gelu_backward(slope: jax.Array, gradient: jax.Array) -> tuple[jax.Array]:
+def _backward(slope: jax.Array, gradient: jax.Array) -> tuple[jax.Array]:
     return (gradient * slope,)
 
 
-gelu.defvjp(_gelu_forward, _gelu_backward)
+gelu.defvjp(_forward, _backward)
