@@ -19,7 +19,7 @@ from motion_transformer_jax.ops.collectives import mean_over_devices
 from motion_transformer_jax.ops.color import to_float
 from motion_transformer_jax.ops.reduction import tree_norm
 from motion_transformer_jax.training import losses
-from motion_transformer_jax.training.finite import keep_if_finite
+from motion_transformer_jax.training.finite import check_finite
 from motion_transformer_jax.training.frames import Batch, augmented_frames
 from motion_transformer_jax.training.parallel import DATA_AXIS, map_over_data
 from motion_transformer_jax.training.randomness import example_keys
@@ -61,7 +61,7 @@ def disentanglement_losses(config: ConfigDict, driving: Motion, disentangled: Mo
 
 
 def create_disentanglement_step(
-    config: ConfigDict, optimizer: optax.GradientTransformation, mesh: Mesh
+    config: ConfigDict, optimizer: optax.GradientTransformationExtraArgs, mesh: Mesh
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """The compiled update of the disentangler, mapped over the mesh's devices; all else of the state stays as it is.
 
@@ -93,8 +93,8 @@ def create_disentanglement_step(
         gradients = mean_over_devices(gradients, DATA_AXIS)
         metrics = mean_over_devices({"total": total, **terms}, DATA_AXIS)
         metrics["gradient_norm/disentangler"] = tree_norm(gradients)
-        after = update_part(config, optimizer, state, DISENTANGLER, gradients, batch_stats)
-        return keep_if_finite(state, after, metrics)
+        finite, metrics = check_finite(metrics)
+        return update_part(config, optimizer, state, DISENTANGLER, gradients, batch_stats, finite=finite), metrics
 
     return map_over_data(step, mesh)
 

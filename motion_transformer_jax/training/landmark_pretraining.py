@@ -17,7 +17,7 @@ from motion_transformer_jax.ops.backend import jit_program
 from motion_transformer_jax.ops.collectives import mean_over_devices
 from motion_transformer_jax.ops.color import to_float
 from motion_transformer_jax.ops.reduction import tree_norm
-from motion_transformer_jax.training.finite import keep_if_finite
+from motion_transformer_jax.training.finite import check_finite
 from motion_transformer_jax.training.frames import Batch, augmented_frames
 from motion_transformer_jax.training.landmark_guidance import landmark_guidance, part_motion
 from motion_transformer_jax.training.parallel import DATA_AXIS, map_over_data
@@ -26,7 +26,7 @@ from motion_transformer_jax.training.step import Metrics, update_part
 
 
 def create_landmark_step(
-    config: ConfigDict, optimizer: optax.GradientTransformation, mesh: Mesh
+    config: ConfigDict, optimizer: optax.GradientTransformationExtraArgs, mesh: Mesh
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """The compiled update of the motion estimator, mapped over the mesh's devices; all else stays as it is.
 
@@ -54,8 +54,8 @@ def create_landmark_step(
             "landmark_guidance": value,
             "gradient_norm/motion_estimator": tree_norm(gradients),
         }
-        after = update_part(config, optimizer, state, MOTION_ESTIMATOR, gradients, batch_stats)
-        return keep_if_finite(state, after, metrics)
+        finite, metrics = check_finite(metrics)
+        return update_part(config, optimizer, state, MOTION_ESTIMATOR, gradients, batch_stats, finite=finite), metrics
 
     return map_over_data(step, mesh)
 

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.ops.fusion import materialize
 from motion_transformer_jax.ops.reduction import tree_norm
+from motion_transformer_jax.training.finite import keep_unless
 
 # The parts that have their own optimizer, by the top-level name in the parameter tree. Dense motion
 # belongs to the generator in the official code: one optimizer steps both.
@@ -30,7 +31,7 @@ def create_optimizer(
     gamma: float,
     b1: float,
     b2: float,
-) -> optax.GradientTransformation:
+) -> optax.GradientTransformationExtraArgs:
     """Adam for each part of the model, as in the official training.
 
     Args:
@@ -46,7 +47,8 @@ def create_optimizer(
 
     Returns:
       A transformation of the parameter tree {"motion_estimator": ..., "dense_motion": ...,
-      "generator": ..., "background_predictor": ..., ...}; any of these may be absent.
+      "generator": ..., "background_predictor": ..., ...}; any of these may be absent. Its `update` takes `finite`, a
+      bool scalar: where it is false the state stays as it is, and the updates mean nothing.
 
     Raises:
       ValueError: here, if a part is unknown; in `init`, if the tree has a part without a rate.
@@ -70,10 +72,12 @@ def create_optimizer(
             raise ValueError(f"no learning rate for the parameters of {missing}")
         return {name: PART_OF[name] for name in params}
 
-    return optax.partition({part: optimizer_of(part) for part in learning_rates}, labels)
+    return _guarded(optax.partition({part: optimizer_of(part) for part in learning_rates}, labels))
 
 
-def create_configured_optimizer(config: ConfigDict, *, milestone_steps: Sequence[int]) -> optax.GradientTransformation:
+def create_configured_optimizer(
+    config: ConfigDict, *, milestone_steps: Sequence[int]
+) -> optax.GradientTransformationExtraArgs:
     """The config's optimizer, with its milestones in steps.
 
     The disentangler learns by train.objective="disentanglement" alone, and nothing else does then; the motion estimator
@@ -119,23 +123,54 @@ def _multi_step(learning_rate: float, milestones: tuple[int, ...], gamma: float)
     return schedule
 
 
-def _scale_by_adam(b1: float, b2: float) -> optax.GradientTransformation:
+def _guarded(optimizer: optax.GradientTransformationExtraArgs) -> optax.GradientTransformationExtraArgs:
+    """The optimizer, whose state stays as it is where `finite` is false: all but Adam's, which sees to that itself."""
+
+    def is_adams(state: optax.OptState) -> bool:
+        return isinstance(state, optax.ScaleByAdamState)
+
+    def update(
+        gradients: optax.Updates,
+        state: optax.OptState,
+        params: optax.Params | None = None,
+        *,
+        finite: jax.Array | bool = True,
+    ):
+        updates, after = optimizer.update(gradients, state, params, finite=finite)
+
+        def keep(old: optax.OptState, new: optax.OptState) -> optax.OptState:
+            return new if is_adams(new) else keep_unless(finite, old, new)
+
+        return updates, jax.tree.map(keep, state, after, is_leaf=is_adams)
+
+    return optax.GradientTransformationExtraArgs(optimizer.init, update)
+
+
+def _scale_by_adam(b1: float, b2: float) -> optax.GradientTransformationExtraArgs:
     """`optax.scale_by_adam`, whose result is computed from the new moments as they are written.
 
     From the old ones XLA computes it anew, beside the new moments that are to replace them, and has to copy them all at
-    the beginning of the step.
+    the beginning of the step. Where `finite` is false the moments are written as they were: by the loop that writes
+    them, as later ones would go through all of them again.
     """
     epsilon = 1e-8
     adam = optax.scale_by_adam(b1=b1, b2=b2, eps=epsilon)
 
-    def update(gradients: optax.Updates, state: optax.ScaleByAdamState, params: optax.Params | None = None):
-        _, state = adam.update(gradients, state, params)
-        state = state._replace(mu=jax.tree.map(materialize, state.mu), nu=jax.tree.map(materialize, state.nu))
+    def update(
+        gradients: optax.Updates,
+        state: optax.ScaleByAdamState,
+        params: optax.Params | None = None,
+        *,
+        finite: jax.Array | bool,
+    ):
+        _, after = adam.update(gradients, state, params)
+        after = keep_unless(finite, state, after)
+        state = after._replace(mu=jax.tree.map(materialize, after.mu), nu=jax.tree.map(materialize, after.nu))
         means = optax.tree.bias_correction(state.mu, b1, state.count)
         squares = optax.tree.bias_correction(state.nu, b2, state.count)
         return jax.tree.map(lambda mean, square: mean / (jnp.sqrt(square) + epsilon), means, squares), state
 
-    return optax.GradientTransformation(adam.init, update)
+    return optax.GradientTransformationExtraArgs(adam.init, update)
 
 
 def _clip_by_total_norm(max_norm: float) -> optax.GradientTransformation:

@@ -29,7 +29,7 @@ from motion_transformer_jax.ops.resize import antialias_downsample
 from motion_transformer_jax.ops.thin_plate import ThinPlate, sample_thin_plate, warp_image, warp_jacobian, warp_points
 from motion_transformer_jax.training import losses
 from motion_transformer_jax.training.adversarial import discriminator_loss, generator_losses
-from motion_transformer_jax.training.finite import keep_if_finite
+from motion_transformer_jax.training.finite import check_finite, keep_unless
 from motion_transformer_jax.training.frames import Batch, augmented_frames
 from motion_transformer_jax.training.landmark_guidance import landmark_guidance
 from motion_transformer_jax.training.parallel import DATA_AXIS, map_over_data
@@ -227,7 +227,7 @@ def compute_gradients(
 
 def create_train_step(
     config: ConfigDict,
-    optimizer: optax.GradientTransformation,
+    optimizer: optax.GradientTransformationExtraArgs,
     mesh: Mesh,
     vgg_params: dict,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
@@ -258,41 +258,51 @@ def create_train_step(
         gradients = mean_over_devices(gradients, DATA_AXIS)
         metrics = mean_over_devices(terms, DATA_AXIS)
         metrics |= {f"gradient_norm/{part}": tree_norm(g) for part, g in gradients.items()}
-        return keep_if_finite(state, apply_gradients(config, optimizer, state, gradients, batch_stats), metrics)
+        finite, metrics = check_finite(metrics)
+        return apply_gradients(config, optimizer, state, gradients, batch_stats, finite=finite), metrics
 
     mapped = map_over_data(step, mesh)
     return lambda state, batch: mapped(state, batch, vgg_params)
 
 
 def apply_gradients(
-    config: ConfigDict, optimizer: optax.GradientTransformation, state: TrainState, gradients: Any, batch_stats: Any
+    config: ConfigDict,
+    optimizer: optax.GradientTransformationExtraArgs,
+    state: TrainState,
+    gradients: Any,
+    batch_stats: Any,
+    *,
+    finite: jax.Array | bool = True,
 ) -> TrainState:
-    """The state after one update by the optimiser."""
-    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+    """The state after one update by the optimiser; where `finite` is false, the one before with the step counted."""
+    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params, finite=finite)
     params = optax.apply_updates(state.params, updates)
-    after = state.replace(step=state.step + 1, params=params, batch_stats=batch_stats, opt_state=opt_state)
-    return follow_average(after, config.optimizer.ema_decay)
+    after = follow_average(state.replace(params=params, batch_stats=batch_stats), config.optimizer.ema_decay)
+    return _counted(finite, state, after, opt_state)
+
+
+def _counted(finite: jax.Array | bool, before: TrainState, after: TrainState, opt_state: optax.OptState) -> TrainState:
+    """The state with one step more and the optimiser's new state, otherwise as after the step or as before."""
+    kept = keep_unless(finite, before.replace(opt_state=None), after.replace(opt_state=None))
+    return kept.replace(step=before.step + 1, opt_state=opt_state)
 
 
 def update_part(
     config: ConfigDict,
-    optimizer: optax.GradientTransformation,
+    optimizer: optax.GradientTransformationExtraArgs,
     state: TrainState,
     part: str,
     gradients: Any,
     batch_stats: Any,
+    *,
+    finite: jax.Array | bool = True,
 ) -> TrainState:
-    """The state after one update of one part; the others are passed on, not moved by 0 (which changes -0)."""
+    """`apply_gradients` to one part; the others are passed on, not moved by 0 (which changes -0)."""
     all_gradients = {**jax.tree.map(jnp.zeros_like, state.params), part: gradients}
-    updates, opt_state = optimizer.update(all_gradients, state.opt_state, state.params)
+    updates, opt_state = optimizer.update(all_gradients, state.opt_state, state.params, finite=finite)
     params = optax.apply_updates(state.params[part], updates[part])
-    after = state.replace(
-        step=state.step + 1,
-        params={**state.params, part: params},
-        batch_stats={**state.batch_stats, part: batch_stats},
-        opt_state=opt_state,
-    )
-    return follow_average(after, config.optimizer.ema_decay, [part])
+    after = state.replace(params={**state.params, part: params}, batch_stats={**state.batch_stats, part: batch_stats})
+    return _counted(finite, state, follow_average(after, config.optimizer.ema_decay, [part]), opt_state)
 
 
 def create_reconstruct(config: ConfigDict) -> Callable[[dict, jax.Array, jax.Array], Generation]:

@@ -22,7 +22,7 @@ from motion_transformer_jax.models.dense_motion import DenseMotion
 from motion_transformer_jax.models.motion import Motion
 from motion_transformer_jax.training import checkpoint, loop, samples
 from motion_transformer_jax.training.checkpoint_store import CheckpointStore
-from motion_transformer_jax.training.finite import keep_if_finite
+from motion_transformer_jax.training.finite import check_finite, keep_unless
 from motion_transformer_jax.training.nonfinite import load_batch
 from motion_transformer_jax.training.parallel import abstract, create_mesh
 from motion_transformer_jax.training.progress import RunStopped
@@ -68,7 +68,9 @@ def create_train_step(config, optimizer, mesh, vgg_params):
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         metrics = {"total": value, "perceptual": value, "gradient_norm/generator": optax.tree.norm(gradients)}
-        return keep_if_finite(state, state.replace(step=state.step + 1, params=params, opt_state=opt_state), metrics)
+        after = state.replace(params=params, opt_state=opt_state)
+        finite, metrics = check_finite(metrics)
+        return keep_unless(finite, state, after).replace(step=state.step + 1), metrics
 
     return jax.jit(step, donate_argnums=0)
 

@@ -8,27 +8,49 @@ import pytest
 from motion_transformer_jax import train
 from motion_transformer_jax.configs import demo
 from motion_transformer_jax.errors import UserError
-from motion_transformer_jax.training.finite import SKIPPED, keep_if_finite
+from motion_transformer_jax.training.finite import SKIPPED, check_finite
 from motion_transformer_jax.training.loop import create_step
 from motion_transformer_jax.training.nonfinite import BadStep, NonFiniteGuard, dump_step, load_batch
 from motion_transformer_jax.training.optimizer import create_configured_optimizer
 from motion_transformer_jax.training.parallel import create_mesh, replicate, shard_batch
 from motion_transformer_jax.training.replay import replay
 from motion_transformer_jax.training.state import TrainState, create_train_state
+from motion_transformer_jax.training.step import apply_gradients, update_part
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("name", ["total", "gradient_norm/generator"])
-def test_nothing_but_the_step_changes_where_a_metric_is_not_finite(value, name):
-    before = TrainState(jnp.int32(4), {"w": jnp.ones(2)}, {"mean": jnp.zeros(2)}, {"count": jnp.int32(4)})
-    after = TrainState(jnp.int32(5), {"w": jnp.full(2, value)}, {"mean": jnp.full(2, value)}, {"count": jnp.int32(5)})
+def test_metrics_that_are_not_finite(value, name):
     metrics = {"total": jnp.float32(1), "gradient_norm/generator": jnp.float32(2)}
-    state, told = keep_if_finite(before, after, metrics | {name: jnp.float32(value)})
-    jax.tree.map(np.testing.assert_array_equal, state, before.replace(step=after.step))
-    assert told[SKIPPED] == 1
-    state, told = keep_if_finite(before, after, metrics)
-    jax.tree.map(np.testing.assert_array_equal, state, after)
-    assert told[SKIPPED] == 0
+    finite, told = check_finite(metrics)
+    assert finite and told == {**metrics, SKIPPED: 0}
+    finite, told = check_finite(metrics | {name: jnp.float32(value)})
+    assert not finite and told[SKIPPED] == 1
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_nothing_but_the_step_changes_where_values_are_not_finite(whole):
+    """Neither by an update of all parts nor by one of a single part."""
+    config = demo.get_config("debug")
+    optimizer = create_configured_optimizer(config, milestone_steps=())
+    params = {"generator": {"kernel": jnp.ones(2)}, "motion_estimator": {"kernel": -jnp.zeros(2)}}
+    before = TrainState(jnp.int32(4), params, {"generator": {"mean": jnp.zeros(2)}}, optimizer.init(params))
+
+    def update(state, value, finite):
+        if whole:
+            gradients = jax.tree.map(lambda x: x * value, jax.tree.map(jnp.ones_like, params))
+            statistics = {"generator": {"mean": jnp.full(2, value)}}
+            return apply_gradients(config, optimizer, state, gradients, statistics, finite=finite)
+        own = {"kernel": jnp.full(2, value)}, {"mean": jnp.full(2, value)}
+        return update_part(config, optimizer, state, "generator", *own, finite=finite)
+
+    after = jax.jit(update)(before, jnp.float32(np.nan), jnp.bool(False))
+    jax.tree.map(np.testing.assert_array_equal, after, before.replace(step=before.step + 1))
+    moved = jax.jit(update)(before, jnp.float32(1), jnp.bool(True))
+    assert int(moved.step) == 5
+    for a, b in ((moved.params, before.params), (moved.batch_stats, before.batch_stats)):
+        assert np.all(a["generator"]["kernel" if "kernel" in a["generator"] else "mean"] != 0)
+        assert any(np.any(x != y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 
 
 def count(guard, skipped):

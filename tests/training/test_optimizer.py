@@ -9,9 +9,10 @@ import pytest
 from motion_transformer_jax.configs import demo
 from motion_transformer_jax.ops.backend import compiler_options
 from motion_transformer_jax.ops.reduction import tree_norm
-from motion_transformer_jax.training.finite import keep_if_finite
+from motion_transformer_jax.training.finite import check_finite
 from motion_transformer_jax.training.optimizer import create_configured_optimizer, create_optimizer, ema_update
 from motion_transformer_jax.training.state import TrainState
+from motion_transformer_jax.training.step import apply_gradients
 
 PARTS = ("motion_estimator", "generator", "background_predictor")
 SETTINGS = {
@@ -68,13 +69,25 @@ def test_moments_are_replaced_where_they_lie_on_cpu():
     state = TrainState(jnp.int32(0), params, {}, optimizer.init(params))
 
     def step(state, gradients):
-        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        after = state.replace(params=optax.apply_updates(state.params, updates), opt_state=opt_state)
-        return keep_if_finite(state, after, {"norm": tree_norm(gradients)})
+        finite, _ = check_finite({"norm": tree_norm(gradients)})
+        return apply_gradients(demo.get_config(), optimizer, state, gradients, {}, finite=finite)
 
     program = jax.jit(step, donate_argnums=0, compiler_options=compiler_options()).lower(state, params).compile()
     assert program.memory_analysis().alias_size_in_bytes >= 3 * params["generator"]["kernel"].nbytes
     assert not re.search(r"f32\[64,64\]\S* copy\(", program.as_text())
+    loops = re.findall(r"= f32\[64,64\]\S* fusion\(", program.as_text())
+    assert len(loops) == 3  # of both moments and of the parameters: what is kept is chosen on the way
+
+
+def test_state_is_kept_where_values_are_not_finite(params):
+    optimizer = create_optimizer(**SETTINGS)
+    gradients = jax.tree.map(jnp.ones_like, params)
+    _, state = optimizer.update(gradients, optimizer.init(params), params)
+    nan = jax.tree.map(lambda x: x * jnp.nan, gradients)
+    _, kept = jax.jit(optimizer.update)(nan, state, params, finite=jnp.bool(False))
+    jax.tree.map(np.testing.assert_array_equal, kept, state)
+    _, moved = jax.jit(optimizer.update)(gradients, state, params, finite=jnp.bool(True))
+    assert all(np.any(a != b) for a, b in zip(jax.tree.leaves(moved), jax.tree.leaves(state), strict=True))
 
 
 def test_each_part_has_its_own_learning_rate(params):
