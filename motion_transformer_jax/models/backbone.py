@@ -9,6 +9,7 @@ import jax
 
 from motion_transformer_jax.models.blocks import Layers
 from motion_transformer_jax.ops.fusion import materialize
+from motion_transformer_jax.ops.normalization import Normalized
 from motion_transformer_jax.ops.resize import upsample_nearest
 
 HRNET_WIDTHS = {"hrnet_w32": 32, "hrnet_w48": 48}
@@ -16,20 +17,24 @@ BACKBONES = ("stem", *HRNET_WIDTHS)
 
 
 class ConvNorm(nn.Module):
-    """Bias-free convolution and norm, with a ReLU if asked."""
+    """Bias-free convolution and norm, with a ReLU if asked.
+
+    Attributes:
+        deferred: leave norm and ReLU to the convolution that reads the result, see `BatchNorm`.
+    """
 
     features: int
     layers: Layers
     kernel_size: int = 3
     stride: int = 1
     relu: bool = True
+    deferred: bool = False
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array | Normalized) -> jax.Array | Normalized:
         """[B, H, W, C] to [B, H / stride, W / stride, features]."""
         x = self.layers.conv(self.features, self.kernel_size, stride=self.stride, use_bias=False, name="conv")(x)
-        x = self.layers.norm(name="norm")(x)
-        return nn.relu(x) if self.relu else x
+        return self.layers.norm(relu=self.relu, deferred=self.deferred, name="norm")(x)
 
 
 class Bottleneck(nn.Module):
@@ -41,8 +46,8 @@ class Bottleneck(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, H, W, C] to [B, H, W, 4 × features]."""
-        y = ConvNorm(self.features, self.layers, kernel_size=1, name="block1")(x)
-        y = ConvNorm(self.features, self.layers, name="block2")(y)
+        y = ConvNorm(self.features, self.layers, kernel_size=1, deferred=True, name="block1")(x)
+        y = ConvNorm(self.features, self.layers, deferred=True, name="block2")(y)
         y = ConvNorm(4 * self.features, self.layers, kernel_size=1, relu=False, name="block3")(y)
         if x.shape[-1] != y.shape[-1]:
             x = ConvNorm(y.shape[-1], self.layers, kernel_size=1, relu=False, name="shortcut")(x)
@@ -57,7 +62,7 @@ class BasicBlock(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, H, W, C] to the same shape."""
-        y = ConvNorm(x.shape[-1], self.layers, name="block1")(x)
+        y = ConvNorm(x.shape[-1], self.layers, deferred=True, name="block1")(x)
         y = ConvNorm(x.shape[-1], self.layers, relu=False, name="block2")(y)
         return materialize(nn.relu(x + y))
 
@@ -71,7 +76,7 @@ class Stem(nn.Module):
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
         """[B, H, W, 3] to [B, H/4, W/4, 4 × features]."""
-        x = ConvNorm(self.features, self.layers, stride=2, name="conv1")(image)
+        x = ConvNorm(self.features, self.layers, stride=2, deferred=True, name="conv1")(image)
         x = ConvNorm(self.features, self.layers, stride=2, name="conv2")(x)
         for i in range(4):
             x = Bottleneck(self.features, self.layers, name=f"bottleneck_{i}")(x)
@@ -96,10 +101,12 @@ class Fusion(nn.Module):
         if steps < 0:
             x = ConvNorm(self.features, self.layers, kernel_size=1, relu=False, name="step_0")(x)
             return upsample_nearest(x, 2**-steps)
+        channels = x.shape[-1]
         for i in range(steps):
             last = i == steps - 1
-            features = self.features if last else x.shape[-1]
-            x = ConvNorm(features, self.layers, stride=2, relu=not last, name=f"step_{i}")(x)
+            features = self.features if last else channels
+            options = {"stride": 2, "relu": not last, "deferred": not last}
+            x = ConvNorm(features, self.layers, **options, name=f"step_{i}")(x)
         return x
 
 

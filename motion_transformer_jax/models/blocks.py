@@ -5,17 +5,16 @@ Compute type, training mode and the device axis are decided once, in a `Layers` 
 """
 
 import dataclasses
-import functools
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from motion_transformer_jax.ops.convolution import convolve, convolve_upsampled
+from motion_transformer_jax.ops.convolution import convolve, convolve_normalized, convolve_upsampled
 from motion_transformer_jax.ops.fusion import materialize
-from motion_transformer_jax.ops.normalization import batch_normalize
-from motion_transformer_jax.ops.reduction import average_pool, spread
+from motion_transformer_jax.ops.normalization import Normalized, batch_statistics, normalize
+from motion_transformer_jax.ops.reduction import average_pool
 
 # PyTorch's default for convolutions: uniform within 1/sqrt(fan_in).
 CONV_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
@@ -34,67 +33,54 @@ class BatchNorm(nn.Module):
         axis_name: mapped axis over which the batch is spread; None when it is not.
         num_batches: how many batches of one size lie one behind the other in the input. In training each is normalised
             by its own statistics, and the running ones end as if they had come one after the other.
+        relu: follow with a ReLU.
+        deferred: in training, leave the computation to the convolution that reads the result.
     """
 
     train: bool = False
     axis_name: str | None = None
     num_batches: int = 1
     epsilon: float = 1e-5
+    relu: bool = False
+    deferred: bool = False
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array) -> jax.Array | Normalized:
         """[B, ..., C] to the same shape and type; raises ValueError where num_batches does not divide B."""
         features = (x.shape[-1],)
         scale = self.param("scale", nn.initializers.ones, features)
         bias = self.param("bias", nn.initializers.zeros, features)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, features)
         running_var = self.variable("batch_stats", "var", jnp.ones, features)
-        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         if not self.train:
+            wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
             factor = jax.lax.rsqrt(running_var.value + self.epsilon) * scale
-            return (wide * factor + (bias - running_mean.value * factor)).astype(x.dtype)
+            result = (wide * factor + (bias - running_mean.value * factor)).astype(x.dtype)
+            return nn.relu(result) if self.relu else result
         if len(x) % self.num_batches:
             raise ValueError(f"{len(x)} images are not {self.num_batches} batches of one size")
-        normalized, mean, var = _normalize_batches(
-            wide,
-            scale,
-            bias,
-            running_mean.value,
-            running_var.value,
-            num_batches=self.num_batches,
-            epsilon=self.epsilon,
-            axis_name=self.axis_name,
-        )
+        means, variances = _batch_statistics(x, num_batches=self.num_batches, axis_name=self.axis_name)
         if not self.is_initializing():
-            running_mean.value, running_var.value = mean, var
-        return normalized.astype(x.dtype)
+            count = x.size // x.shape[-1] // self.num_batches
+            if self.axis_name is not None:
+                count *= jax.lax.axis_size(self.axis_name)
+            unbiased = variances * (count / max(count - 1, 1))
+            for running, values in ((running_mean, means), (running_var, unbiased)):
+                running.value = _follow(running.value, values)
+        normalized = Normalized(x, means, variances, scale, bias, self.epsilon, self.axis_name, self.relu)
+        return normalized if self.deferred else normalize(normalized)
 
 
 # Jitted, so that layers of one shape are traced once.
-@functools.partial(jax.jit, static_argnames=("num_batches", "epsilon", "axis_name"))
-def _normalize_batches(
-    x: jax.Array,
-    scale: jax.Array,
-    bias: jax.Array,
-    running_mean: jax.Array,
-    running_var: jax.Array,
-    *,
-    num_batches: int,
-    epsilon: float,
-    axis_name: str | None,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Normalises each batch by its own statistics; with them, the running statistics after the batches."""
-    batches = x.reshape(num_batches, -1, *x.shape[1:])
-    normalized, means, variances = jax.vmap(lambda batch: batch_normalize(batch, scale, bias, epsilon, axis_name))(
-        batches
-    )
-    num_devices = 1 if axis_name is None else jax.lax.axis_size(axis_name)
-    count = batches[0].size // x.shape[-1] * num_devices
-    keep = BATCH_NORM_MOMENTUM
-    for mean, var in zip(means, variances * (count / max(count - 1, 1)), strict=True):
-        running_mean = keep * running_mean + (1 - keep) * mean
-        running_var = keep * running_var + (1 - keep) * var
-    return normalized.reshape(x.shape), running_mean, running_var
+_batch_statistics = jax.jit(batch_statistics, static_argnames=("num_batches", "axis_name"))
+
+
+@jax.jit
+def _follow(running: jax.Array, values: jax.Array) -> jax.Array:
+    """Running statistics [C] after batches with these values [N, C]."""
+    for value in values:
+        running = BATCH_NORM_MOMENTUM * running + (1 - BATCH_NORM_MOMENTUM) * value
+    return running
 
 
 class Conv(nn.Module):
@@ -102,6 +88,7 @@ class Conv(nn.Module):
 
     Attributes:
         upsample: enlarge the image ×2 first, by nearest pixels; for 3×3 kernels that keep the size.
+        relu: follow with a ReLU; for images that are neither enlarged nor left to be normalised.
         dtype: compute type; None follows the input and the parameters.
     """
 
@@ -111,16 +98,22 @@ class Conv(nn.Module):
     padding: int = 0
     use_bias: bool = True
     upsample: bool = False
+    relu: bool = False
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array | Normalized) -> jax.Array:
         """[B, H, W, C] to [B, H', W', features]."""
+        normalized = x if isinstance(x, Normalized) else None
+        x = x if normalized is None else normalized.x
         kernel = self.param("kernel", CONV_INIT, (self.kernel_size, self.kernel_size, x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        x = convolve_upsampled(x, kernel) if self.upsample else convolve(x, kernel, self.stride, self.padding)
-        return x if bias is None else x + spread(bias, x)
+        if normalized is not None:
+            return convolve_normalized(normalized.replace(x=x), kernel, bias, self.stride, self.padding)
+        if self.upsample:
+            return convolve_upsampled(x, kernel, bias)
+        return convolve(x, kernel, bias, self.stride, self.padding, self.relu)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +141,7 @@ class Layers:
         padding: int | None = None,
         use_bias: bool = True,
         upsample: bool = False,
+        relu: bool = False,
         name: str | None = None,
     ) -> Conv:
         """A square convolution; the default padding keeps the size (divided by the stride)."""
@@ -158,13 +152,21 @@ class Layers:
             padding=kernel_size // 2 if padding is None else padding,
             use_bias=use_bias,
             upsample=upsample,
+            relu=relu,
             dtype=self.dtype,
             name=name,
         )
 
-    def norm(self, *, name: str | None = None) -> BatchNorm:
+    def norm(self, *, relu: bool = False, deferred: bool = False, name: str | None = None) -> BatchNorm:
         """Batch normalisation."""
-        return BatchNorm(train=self.train, axis_name=self.axis_name, num_batches=self.num_batches, name=name)
+        return BatchNorm(
+            train=self.train,
+            axis_name=self.axis_name,
+            num_batches=self.num_batches,
+            relu=relu,
+            deferred=deferred,
+            name=name,
+        )
 
 
 class ConvBlock(nn.Module):
@@ -183,7 +185,7 @@ class ConvBlock(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, H, W, C] to [B, H', W', features]."""
         x = self.layers.conv(self.features, self.kernel_size, upsample=self.resample == "up", name="conv")(x)
-        x = nn.relu(self.layers.norm(name="norm")(x))
+        x = self.layers.norm(relu=True, name="norm")(x)
         if self.resample == "down":
             x = average_pool(x)
         return x
@@ -197,9 +199,9 @@ class ResidualBlock(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, H, W, C] to the same shape."""
-        y = nn.relu(self.layers.norm(name="norm1")(x))
+        y = self.layers.norm(relu=True, deferred=True, name="norm1")(x)
         y = self.layers.conv(x.shape[-1], 3, name="conv1")(y)
-        y = nn.relu(self.layers.norm(name="norm2")(y))
+        y = self.layers.norm(relu=True, deferred=True, name="norm2")(y)
         y = self.layers.conv(x.shape[-1], 3, name="conv2")(y)
         return materialize(x + y)
 

@@ -9,6 +9,7 @@ import jax
 
 from motion_transformer_jax.models.blocks import ConvBlock, Layers, ResidualBlock, block_features
 from motion_transformer_jax.models.dense_motion import DenseMotion
+from motion_transformer_jax.ops.fusion import materialize
 from motion_transformer_jax.ops.grid_sample import grid_sample
 from motion_transformer_jax.ops.resize import resize_bilinear
 
@@ -41,9 +42,9 @@ class Generator(nn.Module):
 
     def encode(self, source: jax.Array) -> tuple[jax.Array, ...]:
         """Source image [B, H, W, 3] in [0, 1] to its features, full size first."""
-        features = [self.first(source)]
+        features = [materialize(self.first(source))]
         for block in self.down:
-            features.append(block(features[-1]))
+            features.append(materialize(block(features[-1])))
         return tuple(features)
 
     def warp(self, features: jax.Array, deformation: jax.Array) -> jax.Array:

@@ -32,8 +32,8 @@ class LPIPS(nn.Module):
         x = (2 * jnp.concatenate([first, second]) - 1 - jnp.asarray(_SHIFT)) / jnp.asarray(_SCALE)
         distance = jnp.zeros(len(first))
         for index, (features, size, stride, padding) in enumerate(CONVOLUTIONS):
-            conv = self.layers.conv(features, size, stride=stride, padding=padding, name=f"conv_{index}")
-            x = nn.relu(conv(x))
+            options = {"stride": stride, "padding": padding, "relu": True}
+            x = self.layers.conv(features, size, **options, name=f"conv_{index}")(x)
             weights = self.param(f"head_{index}", nn.initializers.ones, (features,))
             one, other = jnp.split(x / (jnp.linalg.norm(x, axis=-1, keepdims=True) + 1e-10), 2)
             distance += (jnp.square(one - other) * weights).sum(-1).mean((1, 2))

@@ -33,7 +33,7 @@ class VGG19(nn.Module):
             if item == "pool":
                 x = max_pool(x)
                 continue
-            x = nn.relu(self.layers.conv(item, 3, name=f"conv_{convolution}")(x))
+            x = self.layers.conv(item, 3, relu=True, name=f"conv_{convolution}")(x)
             if convolution in TAPPED_CONVOLUTIONS:
                 taps.append(x)
             convolution += 1

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from motion_transformer_jax.ops.fusion import materialize
+from motion_transformer_jax.ops.reduction import fold_channels
 
 
 def attention(
@@ -36,7 +37,8 @@ def _attend(
 ) -> tuple[jax.Array, jax.Array]:
     """[B, heads, T, D] and twice [B, heads, D, T] to [B, heads, T, D] and [B, heads, T, T]."""
     logits = _product("bhid,bhdj->bhij", queries, keys) * scale
-    weights = materialize(jax.nn.softmax(logits if bias is None else logits + bias))
+    logits = logits if bias is None else logits + bias
+    weights = lax.platform_dependent(logits, cpu=_softmax_in_parts, default=jax.nn.softmax)
     return jnp.einsum("bhij,bhdj->bhid", weights.astype(values.dtype), values), weights
 
 
@@ -58,6 +60,13 @@ def _backward(scale: float, saved: tuple[jax.Array, ...], gradients: tuple[jax.A
 
 
 _attend.defvjp(_forward, _backward)
+
+
+def _softmax_in_parts(logits: jax.Array) -> jax.Array:
+    """`jax.nn.softmax`, with parts of each row taken together first: XLA's loops along rows hold no vectors."""
+    highest = jnp.max(fold_channels(logits, jnp.maximum), axis=-1, keepdims=True)
+    powers = materialize(jnp.exp(logits - highest))
+    return materialize(powers * (1 / jnp.sum(fold_channels(powers, jnp.add), axis=-1, keepdims=True)))
 
 
 def _product(formula: str, *arrays: jax.Array) -> jax.Array:

@@ -13,6 +13,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from motion_transformer_jax.ops.fusion import apart
+from motion_transformer_jax.ops.normalization import Affine, Normalized, normalization_gradients
+from motion_transformer_jax.ops.products import product_over_rows
+from motion_transformer_jax.ops.reduction import sum_pixels
 from motion_transformer_jax.ops.resize import upsample_nearest
 from motion_transformer_jax.ops.winograd import (
     SAME,
@@ -25,94 +28,195 @@ from motion_transformer_jax.ops.winograd import (
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 # Measured on AVX-512 cores. Below, transforms cost more than multiplications are saved, or save too little for the time
 # that it takes to compile them. Pixels are those of an image, numbers pixels times channels.
-_WINOGRAD_CHANNELS, _WINOGRAD_NUMBERS = 64, 32 * 32 * 512
-_WINOGRAD_GRADIENT_CHANNELS, _WINOGRAD_GRADIENT_NUMBERS = 32, 64 * 64 * 32  # for a kernel's gradient
+_WINOGRAD_CHANNELS, _WINOGRAD_NUMBERS = 64, 32 * 32 * 128
+_WINOGRAD_GRADIENT_CHANNELS, _WINOGRAD_GRADIENT_NUMBERS = 32, 16 * 16 * 128  # for a kernel's gradient
 _WINOGRAD_UPSAMPLED_PIXELS = 8 * 8
 _FEW_CHANNELS = 16
 _FEW_PIXELS = 8 * 8
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def convolve(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
+def convolve(
+    x: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array | None = None,
+    stride: int = 1,
+    padding: int = 0,
+    relu: bool = False,
+) -> jax.Array:
     """A convolution (cross-correlation, as everywhere in this field) with zeros outside the image.
 
     Args:
       x: [B, H, W, C], floating.
       kernel: [k, k, C, D] in the type of x.
+      bias: [D] in the type of x, or None.
       stride: pixels between neighbouring places of the kernel.
       padding: zeros on each side.
+      relu: whether a ReLU follows.
 
     Returns:
       [B, H', W', D] in the type of x; H' = (H + 2 padding - k) // stride + 1, W' likewise.
     """
-    return _anywhere(x, kernel, stride, padding)
+    return _anywhere(x, None, kernel, bias, stride, padding, relu)
 
 
-# This and others are jitted so that layers of one shape are traced once.
-@functools.partial(jax.jit, static_argnums=(2, 3))
-def _anywhere(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
-    on_cpu = functools.partial(_on_cpu, stride=stride, padding=padding)
-    elsewhere = functools.partial(_by_xla, stride=stride, padding=padding)
-    return lax.platform_dependent(x, kernel, cpu=apart(on_cpu), default=elsewhere)
+def _forward(x: jax.Array, kernel: jax.Array, bias: jax.Array | None, stride: int, padding: int, relu: bool):
+    result = convolve(x, kernel, bias, stride, padding, relu)
+    return result, (x, kernel, bias, result if relu else None)
 
 
-def _forward(x: jax.Array, kernel: jax.Array, stride: int, padding: int):
-    return _anywhere(x, kernel, stride, padding), (x, kernel)
-
-
-def _backward(stride: int, padding: int, saved: tuple[jax.Array, jax.Array], gradient: jax.Array):
-    x, kernel = saved
-    # Each apart from the other: that by a photograph is read by nobody, and not computed then.
+def _backward(stride: int, padding: int, relu: bool, saved: tuple, gradient: jax.Array):
+    x, kernel, bias, result = saved
+    # Each apart from the others: that by a photograph is read by nobody, and not computed then.
     return (
-        _input_gradient(x.shape, stride, padding, kernel, gradient),
-        _kernel_gradient(kernel.shape[0], stride, padding, x, gradient),
+        _input_gradient(x.shape, stride, padding, kernel, gradient, result),
+        _kernel_gradient(kernel.shape[0], stride, padding, x, None, gradient, result),
+        None if bias is None else sum_pixels(_through_relu(gradient, result)),
     )
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _input_gradient(shape: tuple[int, ...], stride: int, padding: int, kernel: jax.Array, gradient: jax.Array):
-    on_cpu = functools.partial(_input_gradient_on_cpu, shape=shape, stride=stride, padding=padding)
-    elsewhere = functools.partial(_transposed_by_input, _by_xla, shape=shape, stride=stride, padding=padding)
-    return lax.platform_dependent(kernel, gradient, cpu=apart(on_cpu), default=elsewhere)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _kernel_gradient(size: int, stride: int, padding: int, x: jax.Array, gradient: jax.Array):
-    on_cpu = functools.partial(_kernel_gradient_on_cpu, size=size, stride=stride, padding=padding)
-    elsewhere = functools.partial(_transposed_by_kernel, _by_xla, size=size, stride=stride, padding=padding)
-    return lax.platform_dependent(x, gradient, cpu=apart(on_cpu), default=elsewhere)
 
 
 convolve.defvjp(_forward, _backward)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def convolve_normalized(
+    normalized: Normalized, kernel: jax.Array, bias: jax.Array | None = None, stride: int = 1, padding: int = 0
+) -> jax.Array:
+    """`convolve` of what `normalize` would compute, of which nothing is kept for the gradient.
+
+    Args:
+      normalized: of images [B, H, W, C].
+      kernel, bias, stride, padding: as of `convolve`; the kernel in the type of the images.
+
+    Returns:
+      As of `convolve`.
+    """
+    return _anywhere(normalized.x, normalized.affine(), kernel, bias, stride, padding, False)
+
+
+def _normalized_forward(normalized: Normalized, kernel: jax.Array, bias: jax.Array | None, stride: int, padding: int):
+    return convolve_normalized(normalized, kernel, bias, stride, padding), (normalized, kernel, bias)
+
+
+def _normalized_backward(stride: int, padding: int, saved: tuple, gradient: jax.Array):
+    normalized, kernel, bias = saved
+    x = normalized.x
+    return (
+        normalization_gradients(normalized, _input_gradient(x.shape, stride, padding, kernel, gradient, None)),
+        _kernel_gradient(kernel.shape[0], stride, padding, x, normalized.affine(), gradient, None),
+        None if bias is None else sum_pixels(gradient),
+    )
+
+
+convolve_normalized.defvjp(_normalized_forward, _normalized_backward)
+
+
 @jax.custom_vjp
-def convolve_upsampled(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def convolve_upsampled(x: jax.Array, kernel: jax.Array, bias: jax.Array | None = None) -> jax.Array:
     """Nearest ×2 enlargement and a 3×3 convolution that keeps the size, zeros outside.
 
     Args:
       x: [B, H, W, C], floating.
       kernel: [3, 3, C, D] in the type of x.
+      bias: [D] in the type of x, or None.
 
     Returns:
       [B, 2H, 2W, D] in the type of x.
     """
-    return lax.platform_dependent(x, kernel, cpu=apart(_upsampled_on_cpu), default=_upsampled_by_xla)
+    return lax.platform_dependent(x, kernel, bias, cpu=apart(_upsampled_on_cpu), default=_upsampled_by_xla)
 
 
-def _upsampled_forward(x: jax.Array, kernel: jax.Array):
-    return convolve_upsampled(x, kernel), (x, kernel)
+def _upsampled_forward(x: jax.Array, kernel: jax.Array, bias: jax.Array | None):
+    return convolve_upsampled(x, kernel, bias), (x, kernel, bias)
 
 
 @jax.jit
-def _upsampled_backward(saved: tuple[jax.Array, jax.Array], gradient: jax.Array):
+def _upsampled_backward(saved: tuple, gradient: jax.Array):
     def by_xla(x: jax.Array, kernel: jax.Array, gradient: jax.Array):
         return jax.vjp(_upsampled_by_xla, x, kernel)[1](gradient)
 
-    return lax.platform_dependent(*saved, gradient, cpu=apart(_upsampled_gradients_on_cpu), default=by_xla)
+    x, kernel, bias = saved
+    gradients = lax.platform_dependent(x, kernel, gradient, cpu=apart(_upsampled_gradients_on_cpu), default=by_xla)
+    return *gradients, None if bias is None else sum_pixels(gradient)
 
 
 convolve_upsampled.defvjp(_upsampled_forward, _upsampled_backward)
+
+
+# These are jitted so that layers of one shape are traced once.
+@functools.partial(jax.jit, static_argnums=(4, 5, 6))
+def _anywhere(
+    x: jax.Array,
+    before: Affine | None,
+    kernel: jax.Array,
+    bias: jax.Array | None,
+    stride: int,
+    padding: int,
+    relu: bool,
+) -> jax.Array:
+    def on_cpu(x, before, kernel, bias):
+        finish = functools.partial(_finish, bias=bias, relu=relu)
+        return _on_cpu(_prepare(x, before), kernel, stride=stride, padding=padding, finish=finish)
+
+    def elsewhere(x, before, kernel, bias):
+        return _finish(_by_xla(_prepare(x, before), kernel, stride=stride, padding=padding), bias, relu)
+
+    return lax.platform_dependent(x, before, kernel, bias, cpu=apart(on_cpu), default=elsewhere)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _input_gradient(
+    shape: tuple[int, ...],
+    stride: int,
+    padding: int,
+    kernel: jax.Array,
+    gradient: jax.Array,
+    result: jax.Array | None,
+) -> jax.Array:
+    options = {"shape": shape, "stride": stride, "padding": padding}
+
+    def on_cpu(kernel, gradient, result):
+        return _input_gradient_on_cpu(kernel, _through_relu(gradient, result), **options)
+
+    def elsewhere(kernel, gradient, result):
+        return _transposed_by_input(_by_xla, kernel, _through_relu(gradient, result), **options)
+
+    return lax.platform_dependent(kernel, gradient, result, cpu=apart(on_cpu), default=elsewhere)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _kernel_gradient(
+    size: int,
+    stride: int,
+    padding: int,
+    x: jax.Array,
+    before: Affine | None,
+    gradient: jax.Array,
+    result: jax.Array | None,
+) -> jax.Array:
+    options = {"size": size, "stride": stride, "padding": padding}
+
+    def on_cpu(x, before, gradient, result):
+        return _kernel_gradient_on_cpu(_prepare(x, before), _through_relu(gradient, result), **options)
+
+    def elsewhere(x, before, gradient, result):
+        return _transposed_by_kernel(_by_xla, _prepare(x, before), _through_relu(gradient, result), **options)
+
+    return lax.platform_dependent(x, before, gradient, result, cpu=apart(on_cpu), default=elsewhere)
+
+
+def _prepare(x: jax.Array, before: Affine | None) -> jax.Array:
+    return x if before is None else before(x)
+
+
+def _finish(result: jax.Array, bias: jax.Array | None, relu: bool = False) -> jax.Array:
+    result = result if bias is None else result + bias
+    return jnp.maximum(result, 0) if relu else result
+
+
+def _through_relu(gradient: jax.Array, result: jax.Array | None) -> jax.Array:
+    """The gradient where the ReLU's result is above 0; all of it where there was no ReLU, and the result is None."""
+    return gradient if result is None else jnp.where(result > 0, gradient, 0)
 
 
 def _by_xla(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.Array:
@@ -143,20 +247,27 @@ def _transposed_by_kernel(
     return jax.linear_transpose(by_kernel, jax.ShapeDtypeStruct(shape, x.dtype))(gradient)[0]
 
 
-def _upsampled_by_xla(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return _by_xla(upsample_nearest(x, 2), kernel, stride=1, padding=1)
+def _upsampled_by_xla(x: jax.Array, kernel: jax.Array, bias: jax.Array | None = None) -> jax.Array:
+    return _finish(_by_xla(upsample_nearest(x, 2), kernel, stride=1, padding=1), bias)
 
 
-def _on_cpu(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.Array:
+def _on_cpu(
+    x: jax.Array,
+    kernel: jax.Array,
+    *,
+    stride: int,
+    padding: int,
+    finish: Callable[[jax.Array], jax.Array] = lambda result: result,
+) -> jax.Array:
     size, _, *channels = kernel.shape
     if _keeps_size(size, stride, padding):
         if size == 3 and _suits_winograd(x, *channels):
-            return winograd(SAME, x, kernel)
+            return winograd(SAME, x, kernel, finish)
         if _has_few_outputs(*channels):
-            return _to_few_channels(x, kernel)
+            return finish(_to_few_channels(x, kernel))
     if padding > 0 and _is_small(x):
-        return _by_patches(x, kernel, stride=stride, padding=padding)
-    return _by_xla(x, kernel, stride=stride, padding=padding)
+        return finish(_by_patches(x, kernel, stride=stride, padding=padding))
+    return finish(_by_xla(x, kernel, stride=stride, padding=padding))
 
 
 def _input_gradient_on_cpu(
@@ -172,7 +283,7 @@ def _input_gradient_on_cpu(
 def _kernel_gradient_on_cpu(x: jax.Array, gradient: jax.Array, *, size: int, stride: int, padding: int) -> jax.Array:
     channels = x.shape[-1], gradient.shape[-1]
     if not _keeps_size(size, stride, padding) or _is_small(x):
-        return _transposed_by_kernel(_by_patches, x, gradient, size=size, stride=stride, padding=padding)
+        return _kernel_gradient_by_patches(x, gradient, size=size, stride=stride, padding=padding)
     if size == 3 and _suits_winograd_gradient(x, *channels):
         return winograd_kernel_gradient(SAME, x, gradient)
     if _has_few_outputs(*channels):
@@ -180,10 +291,11 @@ def _kernel_gradient_on_cpu(x: jax.Array, gradient: jax.Array, *, size: int, str
     return _kernel_gradient_by_xla(x, gradient, padding)
 
 
-def _upsampled_on_cpu(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def _upsampled_on_cpu(x: jax.Array, kernel: jax.Array, bias: jax.Array | None) -> jax.Array:
+    finish = functools.partial(_finish, bias=bias)
     if _upsampled_suits_winograd(x, kernel):
-        return winograd(UPSAMPLED, x, kernel)
-    return _on_cpu(upsample_nearest(x, 2), kernel, stride=1, padding=1)
+        return winograd(UPSAMPLED, x, kernel, finish)
+    return _on_cpu(upsample_nearest(x, 2), kernel, stride=1, padding=1, finish=finish)
 
 
 def _upsampled_gradients_on_cpu(x: jax.Array, kernel: jax.Array, gradient: jax.Array):
@@ -241,18 +353,27 @@ def _kernel_gradient_by_xla(x: jax.Array, gradient: jax.Array, padding: int) -> 
 
 def _by_patches(x: jax.Array, kernel: jax.Array, *, stride: int, padding: int) -> jax.Array:
     """One matrix product of the pixels under the kernel with the kernel."""
-    size, _, inputs, outputs = kernel.shape
+    patches = _patches(x, size=len(kernel), stride=stride, padding=padding)
+    outputs = kernel.shape[-1]
+    return (patches.reshape(-1, patches.shape[-1]) @ kernel.reshape(-1, outputs)).reshape(*patches.shape[:3], outputs)
+
+
+def _kernel_gradient_by_patches(x: jax.Array, gradient: jax.Array, *, size: int, stride: int, padding: int):
+    patches = _patches(x, size=size, stride=stride, padding=padding)
+    patches, gradient = (array.reshape(-1, array.shape[-1]) for array in (patches, gradient))
+    return product_over_rows(patches, gradient).reshape(size, size, x.shape[-1], -1)
+
+
+def _patches(x: jax.Array, *, size: int, stride: int, padding: int) -> jax.Array:
+    """[B, H', W', k k C], the pixels under the kernel."""
     padded = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     height, width = ((length - size) // stride + 1 for length in padded.shape[1:3])
-    patches = jnp.concatenate(
-        [
-            padded[:, i : i + stride * height : stride, j : j + stride * width : stride][:, :height, :width]
-            for i in range(size)
-            for j in range(size)
-        ],
-        axis=-1,
-    )
-    return (patches.reshape(-1, size * size * inputs) @ kernel.reshape(-1, outputs)).reshape(-1, height, width, outputs)
+    shifted = [
+        padded[:, i : i + stride * height : stride, j : j + stride * width : stride][:, :height, :width]
+        for i in range(size)
+        for j in range(size)
+    ]
+    return jnp.concatenate(shifted, axis=-1)
 
 
 def _few_pixels_input_gradient(kernel: jax.Array, gradient: jax.Array) -> jax.Array:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from motion_transformer_jax.ops.fusion import apart
+from motion_transformer_jax.ops.reduction import sum_channels
 
 PADDING_MODES = ("zeros", "border", "reflection")
 
@@ -89,7 +90,7 @@ def _position_gradients(
 ) -> tuple[jax.Array, jax.Array]:
     x_gradient = y_gradient = jnp.zeros_like(x)
     for index, _, x_slope, y_slope in _corners(x, y, height, width):
-        change = jnp.sum(_gather(pixels, index) * gradient, axis=-1)
+        change = sum_channels(_gather(pixels, index) * gradient)
         x_gradient, y_gradient = x_gradient + change * x_slope, y_gradient + change * y_slope
     return x_gradient, y_gradient
 

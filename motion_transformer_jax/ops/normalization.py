@@ -1,7 +1,9 @@
-"""Batch normalisation by a batch's own statistics, with a gradient of two passes over the image."""
+"""Batch normalisation by a batch's own statistics, with a gradient of two passes over the image.
 
-import functools
+What is normalised can be left as it is, for a convolution to read: see `Normalized`.
+"""
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 
@@ -10,46 +12,123 @@ from motion_transformer_jax.ops.fusion import materialize
 from motion_transformer_jax.ops.reduction import sum_pixels
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
-def batch_normalize(
-    x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, axis_name: str | None
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Normalises over all axes but the last.
+@flax.struct.dataclass
+class Affine:
+    """A factor and a summand for each channel, and perhaps a ReLU.
 
-    Args:
-      x: [..., W, C], floating.
+    Attributes:
+      factor: [N, C], of each of N batches of images, one behind the other.
+      shift: [N, C], likewise, what is added.
+      relu: whether a ReLU follows.
+    """
+
+    factor: jax.Array
+    shift: jax.Array
+    relu: bool = flax.struct.field(pytree_node=False)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Images [N × B, ..., C] to the same shape and type."""
+        factor, shift = (_for_images(channels, x) for channels in (self.factor, self.shift))
+        result = _wide(x) * factor + shift
+        return (jnp.maximum(result, 0) if self.relu else result).astype(x.dtype)
+
+
+@flax.struct.dataclass
+class Normalized:
+    """Batches of images, normalised each by its own statistics, before that is computed.
+
+    Gradients by `x` are complete, as if the statistics were computed from it where it is used; none flow into them.
+
+    Attributes:
+      x: [N × B, ..., C], floating: N batches, one behind the other.
+      mean: [N, C], of each batch, over all devices, at least float32.
+      variance: [N, C], biased, likewise.
       scale: [C], factor of what has deviation 1.
       bias: [C], added to it.
       epsilon: added to the variance.
-      axis_name: mapped axis over which the batch is spread, or None.
-
-    Returns:
-      The normalised x, and the mean and the (biased) variance [C], into which no gradient flows.
+      axis_name: mapped axis over which the batches are spread, or None.
+      relu: whether a ReLU follows.
     """
-    return _normalize(x, scale, bias, epsilon, axis_name)[0]
+
+    x: jax.Array
+    mean: jax.Array
+    variance: jax.Array
+    scale: jax.Array
+    bias: jax.Array
+    epsilon: float = flax.struct.field(pytree_node=False)
+    axis_name: str | None = flax.struct.field(pytree_node=False)
+    relu: bool = flax.struct.field(pytree_node=False)
+
+    def affine(self) -> Affine:
+        """What the normalisation does to x."""
+        factor = jax.lax.rsqrt(self.variance + self.epsilon) * self.scale
+        return Affine(factor, self.bias - self.mean * factor, self.relu)
 
 
-def _normalize(x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, axis_name: str | None):
-    mean = _mean(x, axis_name)
-    variance = _mean(jnp.square(x - mean), axis_name)
-    deviation = jax.lax.rsqrt(variance + epsilon)
-    factor = deviation * scale
-    return (x * factor + (bias - mean * factor), mean, variance), (x, mean, deviation, scale)
+def batch_statistics(x: jax.Array, *, num_batches: int, axis_name: str | None) -> tuple[jax.Array, jax.Array]:
+    """Mean and biased variance [N, C] of each of N batches over all axes but the last, for `Normalized`."""
+
+    def of_batch(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        mean = _mean(x, axis_name)
+        return mean, _mean(jnp.square(x - mean), axis_name)
+
+    x = jax.lax.stop_gradient(x)
+    return jax.vmap(of_batch)(_wide(x.reshape(num_batches, -1, *x.shape[1:])))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _backward(epsilon: float, axis_name: str | None, saved: tuple, gradients: tuple):
-    x, mean, deviation, scale = saved
-    gradient = materialize(gradients[0])
-    normalized = (x - mean) * deviation
-    count = x.size // x.shape[-1]
-    bias_gradient, scale_gradient = sum_pixels(gradient), sum_pixels(gradient * normalized)
-    shift, slope = (mean_over_devices(total / count, axis_name) for total in (bias_gradient, scale_gradient))
-    return materialize(deviation * scale * (gradient - shift - normalized * slope)), scale_gradient, bias_gradient
+@jax.custom_vjp
+def normalize(normalized: Normalized) -> jax.Array:
+    """Its images, computed: [N × B, ..., C] in the type of x."""
+    return normalized.affine()(normalized.x)
 
 
-batch_normalize.defvjp(_normalize, _backward)
+@jax.jit
+def normalization_gradients(normalized: Normalized, gradient: jax.Array) -> Normalized:
+    """By the images, the scale and the bias, from the gradient by what `normalize` computes, an array in memory."""
+    n = normalized
+    count = n.x.size // n.mean.size
+
+    def of_batch(x, gradient, mean, variance, affine):
+        x, gradient = _wide(x), _wide(gradient)
+        gradient = jnp.where(x * affine.factor + affine.shift > 0, gradient, 0) if n.relu else gradient
+        deviation = jax.lax.rsqrt(variance + n.epsilon)
+        standard = (x - mean) * deviation
+        by_bias, by_scale = sum_pixels(gradient), sum_pixels(gradient * standard)
+        offset, slope = (mean_over_devices(total / count, n.axis_name) for total in (by_bias, by_scale))
+        return affine.factor * (gradient - offset - standard * slope), by_scale, by_bias
+
+    batches, gradients = (array.reshape(len(n.mean), -1, *array.shape[1:]) for array in (n.x, gradient))
+    by_x, by_scale, by_bias = jax.vmap(of_batch)(batches, gradients, n.mean, n.variance, n.affine())
+    return n.replace(
+        x=materialize(by_x.reshape(n.x.shape).astype(n.x.dtype)),
+        mean=jnp.zeros_like(n.mean),
+        variance=jnp.zeros_like(n.variance),
+        scale=by_scale.sum(0).astype(n.scale.dtype),
+        bias=by_bias.sum(0).astype(n.bias.dtype),
+    )
+
+
+def _forward(normalized: Normalized) -> tuple[jax.Array, Normalized]:
+    return normalize(normalized), normalized
+
+
+def _backward(normalized: Normalized, gradient: jax.Array) -> tuple[Normalized]:
+    return (normalization_gradients(normalized, materialize(gradient)),)
+
+
+normalize.defvjp(_forward, _backward)
 
 
 def _mean(x: jax.Array, axis_name: str | None) -> jax.Array:
     return mean_over_devices(sum_pixels(x) / (x.size // x.shape[-1]), axis_name)
+
+
+def _wide(x: jax.Array) -> jax.Array:
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def _for_images(channels: jax.Array, x: jax.Array) -> jax.Array:
+    """[N, C], one for each batch, in the shape that spreads over x. Of each image: XLA's loops divide indices else."""
+    if len(channels) > 1:
+        channels = jnp.repeat(channels, len(x) // len(channels), axis=0)
+    return channels.reshape(len(channels), *(1,) * (x.ndim - 2), -1)

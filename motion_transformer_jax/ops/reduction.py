@@ -4,6 +4,8 @@ Its own sum over all axes but the last runs one row of channels at a time, four 
 max pooling searches every window through arrays of indices.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,7 +14,8 @@ from jax import lax
 
 from motion_transformer_jax.ops.fusion import materialize
 
-_MOST_PARTS = 8
+_MOST_PARTS, _MOST_CHANNEL_PARTS = 8, 12
+_VECTOR = 16  # numbers
 
 
 @jax.custom_vjp
@@ -39,16 +42,28 @@ def _sum_in_steps(x: jax.Array) -> jax.Array:
     return x.reshape(-1, width * channels).sum(0).reshape(width, channels).sum(0)
 
 
-@jax.custom_vjp
-def spread(x: jax.Array, like: jax.Array) -> jax.Array:
-    """Channels [C] at every pixel of `like`, [..., W, C], which gives the shape only."""
-    return jnp.broadcast_to(x, like.shape)
-
-
 sum_pixels.defvjp(lambda x: (sum_pixels(x), x), lambda x, gradient: (jnp.broadcast_to(gradient, x.shape),))
-spread.defvjp(
-    lambda x, like: (spread(x, like), like), lambda like, gradient: (sum_pixels(gradient), jnp.zeros_like(like))
-)
+
+
+def sum_channels(x: jax.Array) -> jax.Array:
+    """The sum over the last axis, [..., C] to [...]."""
+
+    def on_cpu(x: jax.Array) -> jax.Array:
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        return jnp.sum(fold_channels(wide, jnp.add), axis=-1).astype(x.dtype)
+
+    return lax.platform_dependent(x, cpu=on_cpu, default=lambda x: jnp.sum(x, axis=-1))
+
+
+def fold_channels(x: jax.Array, operation: Callable[[jax.Array, jax.Array], jax.Array]) -> jax.Array:
+    """[..., C] to [..., C / n], n parts of the last axis taken together by a sum, a maximum or the like, for CPU.
+
+    What makes x is computed on the way, and not written in full. Along the last axis XLA reduces one number at a time.
+    """
+    length = x.shape[-1]
+    fitting = [n for n in range(2, _MOST_CHANNEL_PARTS + 1) if length % n == 0 and length // n >= _VECTOR]
+    size = length // max(fitting, default=1)
+    return materialize(functools.reduce(operation, [x[..., i : i + size] for i in range(0, length, size)]))
 
 
 def tree_norm(tree: Any) -> jax.Array:

@@ -10,13 +10,14 @@ with an array for each place XLA has thousands of operations to order, with one 
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from motion_transformer_jax.ops.fusion import apart
+from motion_transformer_jax.ops.products import product_over_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,13 +72,19 @@ UPSAMPLED = Algorithm(
 )
 
 
-def winograd(algorithm: Algorithm, x: jax.Array, kernel: jax.Array) -> jax.Array:
+def winograd(
+    algorithm: Algorithm,
+    x: jax.Array,
+    kernel: jax.Array,
+    finish: Callable[[jax.Array], jax.Array] = lambda pixels: pixels,
+) -> jax.Array:
     """A 3×3 convolution with stride 1 and zeros outside, of the image or of its ×2 enlargement.
 
     Args:
       algorithm: SAME or UPSAMPLED.
       x: [B, H, W, C], floating; for SAME H and W divisible by 4.
       kernel: [3, 3, C, D] in the type of x.
+      finish: what is computed of each number of the result on its way to memory, of arrays [..., D].
 
     Returns:
       [B, H, W, D], for UPSAMPLED [B, 2H, 2W, D], in the type of x.
@@ -91,7 +98,7 @@ def winograd(algorithm: Algorithm, x: jax.Array, kernel: jax.Array) -> jax.Array
     rows = []
     for columns in _apply(algorithm.output, products):
         pixels = jnp.stack(_apply(algorithm.output, jnp.unstack(columns)), axis=3)
-        rows.append(pixels.reshape(batch, height, width * algorithm.tile, -1))
+        rows.append(finish(pixels.reshape(batch, height, width * algorithm.tile, -1)))
     return jnp.stack(rows, axis=2).reshape(batch, height * algorithm.tile, width * algorithm.tile, -1)
 
 
@@ -148,8 +155,7 @@ def _kernel_patches(algorithm: Algorithm, kernel: jax.Array) -> list[jax.Array]:
 
 def _row_of_kernel_gradient(algorithm: Algorithm, i: int, padded: jax.Array, gradient: jax.Array) -> jax.Array:
     """[P, C, D]. Alone, since XLA would make the patches of all rows before it multiplies the first."""
-    patches = _input_row(algorithm, padded, i), _gradient_row(algorithm, gradient, i)
-    return jnp.einsum("ptc,ptd->pcd", *patches)
+    return product_over_rows(_input_row(algorithm, padded, i), _gradient_row(algorithm, gradient, i))
 
 
 def _padded(x: jax.Array) -> jax.Array:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from motion_transformer_jax.models.blocks import BatchNorm, Conv, ConvBlock, Hourglass, Layers
+from motion_transformer_jax.ops.normalization import Normalized
 
 torch = pytest.importorskip("torch")
 
@@ -190,3 +191,36 @@ def test_hourglass_ends_with_its_input():
 def test_batches_of_different_sizes_are_refused():
     with pytest.raises(ValueError, match="4 images are not 3 batches of one size"):
         BatchNorm(train=True, num_batches=3).init(jax.random.key(0), jnp.zeros((4, 2, 2, 1)))
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_a_norm_left_to_the_convolution(train):
+    """Gives the same numbers, statistics and gradients; where the running statistics are used, nothing is left."""
+    x = draw_batches().reshape(12, 5, 6, 7)
+    layers = Layers(train=train, num_batches=3)
+    conv = layers.conv(4, 3)
+    kernel = conv.init(jax.random.key(0), x)["params"]
+
+    def run(deferred):
+        norm = layers.norm(relu=True, deferred=deferred)
+
+        def result(params, x):
+            variables = norm_variables(7) | {"params": params["norm"]}
+            y, updated = norm.apply(variables, x, mutable="batch_stats")
+            assert isinstance(y, Normalized) == (deferred and train)
+            output = conv.apply({"params": params["conv"]}, y)
+            return jnp.sum(jnp.sin(output)), (output, updated)
+
+        params = {"norm": norm_variables(7)["params"], "conv": kernel}
+        return jax.jit(jax.value_and_grad(result, (0, 1), has_aux=True))(params, x)
+
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-4), run(True), run(False))
+
+
+def test_a_norm_left_to_a_convolution_in_bfloat16():
+    x = draw_batches().reshape(12, 5, 6, 7).astype(jnp.bfloat16)
+    layers = Layers(jnp.bfloat16, train=True)
+    norm, conv = layers.norm(relu=True, deferred=True), layers.conv(4, 3)
+    y, _ = norm.apply(norm_variables(7), x, mutable="batch_stats")
+    output, _ = conv.init_with_output(jax.random.key(0), y)
+    assert y.x.dtype == output.dtype == jnp.bfloat16 and y.mean.dtype == jnp.float32

@@ -1,5 +1,7 @@
 """Attention against its formula, differentiated by JAX."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,10 +24,11 @@ def formula(queries, keys, values, bias):
 
 
 @pytest.mark.parametrize("biased", [False, True])
-def test_values_and_gradients(biased, dtype):
-    queries, keys, values = draw(3, 2, 7, 4, 5, dtype=dtype)
-    bias = draw(7, 7, dtype=dtype, seed=1) if biased else None
-    cotangent = draw(2, 7, 4, 5, dtype=dtype, seed=2)
+@pytest.mark.parametrize("num_tokens", [7, 48])
+def test_values_and_gradients(num_tokens, biased, dtype):
+    queries, keys, values = draw(3, 2, num_tokens, 4, 5, dtype=dtype)
+    bias = draw(num_tokens, num_tokens, dtype=dtype, seed=1) if biased else None
+    cotangent = draw(2, num_tokens, 4, 5, dtype=dtype, seed=2)
 
     def run(function):
         (result, weights), pull_back = jax.vjp(lambda *x: function(*x, bias), queries, keys, values)
@@ -47,6 +50,19 @@ def test_half_precision_has_logits_and_weights_in_single():
     assert {gradient.dtype for gradient in gradients} == {jnp.dtype(jnp.bfloat16)}
     wide = [x.astype(jnp.float32) for x in (queries, keys, values)]
     np.testing.assert_allclose(result.astype(jnp.float32), formula(*wide, None)[0], atol=0.02)
+
+
+def test_rows_of_weights_are_reduced_in_parts_on_cpu():
+    """And large logits do not overflow."""
+    queries, keys, values = (1e4 * x for x in draw(3, 1, 64, 2, 5))
+    program = jax.jit(lambda *x: attention(*x, None, SCALE)[1])
+    weights = program(queries, keys, values)
+    np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-5)
+    shape = re.escape("tensor<1x2x64x16xf32>")
+    assert (
+        len(re.findall(rf"call @_materialize\w*\(.*\) : \({shape}\)", program.lower(queries, keys, values).as_text()))
+        == 2
+    )
 
 
 @pytest.mark.optimized

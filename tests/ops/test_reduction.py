@@ -12,7 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motion_transformer_jax.ops.backend import compiler_options
-from motion_transformer_jax.ops.reduction import average_pool, max_pool, spread, sum_pixels, tree_norm
+from motion_transformer_jax.ops.reduction import (
+    average_pool,
+    fold_channels,
+    max_pool,
+    sum_channels,
+    sum_pixels,
+    tree_norm,
+)
 
 SHAPES = [(3, 4), (2, 3, 4), (2, 5, 3, 4), (2, 11, 3, 4), (2, 2, 3, 1, 5), (1, 2, 64, 3, 2)]
 POOLS = {
@@ -74,32 +81,44 @@ def test_what_makes_a_sum_is_not_written_in_full_on_cpu():
     assert program.memory_analysis().temp_size_in_bytes < x.nbytes / 4
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_spread(shape, dtype):
-    x, like, cotangent = draw(shape[-1], dtype=dtype), draw(*shape, dtype=dtype), draw(*shape, dtype=dtype, seed=1)
-    result, gradient = jax.jit(pulled_back(lambda x: spread(x, like)))(x, cotangent)
-    assert result.dtype == gradient.dtype == dtype
-    np.testing.assert_array_equal(result, jnp.broadcast_to(x, shape))
-    np.testing.assert_allclose(gradient, jnp.sum(cotangent, axis=range(len(shape) - 1)), atol=1e-5)
-    np.testing.assert_array_equal(jax.grad(lambda like: jnp.sum(spread(x, like)))(like), jnp.zeros(shape))
-
-
-def test_sums_and_spread_under_vmap():
-    x, channels = draw(3, 2, 4, 5), draw(3, 5)
+def test_sums_under_vmap():
+    x = draw(3, 2, 4, 5)
     np.testing.assert_allclose(jax.vmap(sum_pixels)(x), jnp.sum(x, axis=(1, 2)), atol=1e-5)
-    np.testing.assert_array_equal(jax.vmap(spread)(channels, x), jnp.broadcast_to(channels[:, None, None], x.shape))
-    one_for_all = jax.vmap(spread, (None, 0))(channels[0], x)
-    np.testing.assert_array_equal(one_for_all, jnp.broadcast_to(channels[0], x.shape))
+    np.testing.assert_allclose(jax.vmap(sum_channels)(x), jnp.sum(x, axis=-1), atol=1e-5)
 
-    def loss(x, channels):
-        return jnp.sum(jnp.square(sum_pixels(x * spread(channels, x))))
 
-    def plain_loss(x, channels):
-        return jnp.sum(jnp.square(jnp.sum(x * channels, axis=(0, 1))))
+CHANNELS = [1, 7, 16, 32, 48, 64, 276]
 
-    actual, expected = (jax.jit(jax.vmap(jax.grad(f, (0, 1))))(x, channels) for f in (loss, plain_loss))
-    for a, b in zip(actual, expected, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+@pytest.mark.parametrize("channels", CHANNELS)
+def test_sum_over_channels(channels, dtype):
+    x = draw(2, 3, channels, dtype=dtype)
+    result = jax.jit(sum_channels)(x)
+    assert result.dtype == dtype
+    np.testing.assert_allclose(result, jnp.sum(x, axis=-1), atol=1e-5 if dtype == "float32" else 1e-12)
+
+
+def test_the_sum_over_channels_of_a_narrow_type_is_rounded_once():
+    x = draw(4, 64, dtype=jnp.bfloat16)
+    expected = jnp.sum(x.astype(jnp.float32), axis=-1).astype(jnp.bfloat16)
+    np.testing.assert_array_equal(jax.jit(sum_channels)(x), expected)
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize("operation", [jnp.maximum, jnp.minimum])
+def test_folded_channels(channels, operation):
+    x = draw(2, 3, channels)
+    folded = jax.jit(functools.partial(fold_channels, operation=operation))(x)
+    assert folded.shape[-1] == {32: 16, 48: 16, 64: 16, 276: 23}.get(channels, channels)
+    reduce = functools.partial(functools.reduce, operation)
+    np.testing.assert_array_equal(reduce(folded.transpose(2, 0, 1)), reduce(x.transpose(2, 0, 1)))
+
+
+@pytest.mark.optimized
+def test_what_makes_a_sum_over_channels_is_not_written_in_full_on_cpu():
+    x = draw(64, 64, 64)
+    program = jax.jit(lambda x, y: sum_channels(x * y), compiler_options=compiler_options()).lower(x, x).compile()
+    assert program.memory_analysis().temp_size_in_bytes < 0.3 * x.nbytes
 
 
 # Odd sizes leave a row or column out.
