@@ -59,7 +59,7 @@ class BatchNorm(nn.Module):
             return nn.relu(result) if self.relu else result
         if len(x) % self.num_batches:
             raise ValueError(f"{len(x)} images are not {self.num_batches} batches of one size")
-        means, variances = _batch_statistics(x, num_batches=self.num_batches, axis_name=self.axis_name)
+        means, variances = batch_statistics(x, num_batches=self.num_batches, axis_name=self.axis_name)
         if not self.is_initializing():
             count = x.size // x.shape[-1] // self.num_batches
             if self.axis_name is not None:
@@ -69,10 +69,6 @@ class BatchNorm(nn.Module):
                 running.value = _follow(running.value, values)
         normalized = Normalized(x, means, variances, scale, bias, self.epsilon, self.axis_name, self.relu)
         return normalized if self.deferred else normalize(normalized)
-
-
-# Jitted, so that layers of one shape are traced once.
-_batch_statistics = jax.jit(batch_statistics, static_argnames=("num_batches", "axis_name"))
 
 
 @jax.jit
@@ -88,7 +84,7 @@ class Conv(nn.Module):
 
     Attributes:
         upsample: enlarge the image ×2 first, by nearest pixels; for 3×3 kernels that keep the size.
-        relu: follow with a ReLU; for images that are neither enlarged nor left to be normalised.
+        relu: follow with a ReLU.
         dtype: compute type; None follows the input and the parameters.
     """
 
@@ -104,16 +100,17 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array | Normalized) -> jax.Array:
         """[B, H, W, C] to [B, H', W', features]."""
-        normalized = x if isinstance(x, Normalized) else None
-        x = x if normalized is None else normalized.x
-        kernel = self.param("kernel", CONV_INIT, (self.kernel_size, self.kernel_size, x.shape[-1], self.features))
+        image = x.x if isinstance(x, Normalized) else x
+        kernel = self.param("kernel", CONV_INIT, (self.kernel_size, self.kernel_size, image.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
-        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-        if normalized is not None:
-            return convolve_normalized(normalized.replace(x=x), kernel, bias, self.stride, self.padding)
-        if self.upsample:
-            return convolve_upsampled(x, kernel, bias)
-        return convolve(x, kernel, bias, self.stride, self.padding, self.relu)
+        image, kernel, bias = nn.dtypes.promote_dtype(image, kernel, bias, dtype=self.dtype)
+        if isinstance(x, Normalized):
+            result = convolve_normalized(x, kernel, bias, self.stride, self.padding)
+        elif self.upsample:
+            result = convolve_upsampled(image, kernel, bias)
+        else:
+            return convolve(image, kernel, bias, self.stride, self.padding, self.relu)
+        return nn.relu(result) if self.relu else result
 
 
 @dataclasses.dataclass(frozen=True)

@@ -54,7 +54,7 @@ class _Perceptron(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         for i, width in enumerate(self.hidden):
-            x = nn.relu(self.layers.norm(name=f"norm_{i}")(self._dense(width, i)(x)))
+            x = self.layers.norm(relu=True, name=f"norm_{i}")(self._dense(width, i)(x))
         return self._dense(self.features, len(self.hidden))(x)
 
     def _dense(self, features: int, index: int) -> nn.Dense:

@@ -42,6 +42,7 @@ class Generator(nn.Module):
 
     def encode(self, source: jax.Array) -> tuple[jax.Array, ...]:
         """Source image [B, H, W, 3] in [0, 1] to its features, full size first."""
+        # Written once: XLA's CPU backend would compute the last ReLU for the warp, and anew for the next block.
         features = [materialize(self.first(source))]
         for block in self.down:
             features.append(materialize(block(features[-1])))

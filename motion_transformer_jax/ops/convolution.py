@@ -82,14 +82,15 @@ convolve.defvjp(_forward, _backward)
 def convolve_normalized(
     normalized: Normalized, kernel: jax.Array, bias: jax.Array | None = None, stride: int = 1, padding: int = 0
 ) -> jax.Array:
-    """`convolve` of what `normalize` would compute, of which nothing is kept for the gradient.
+    """`convolve` of what `normalize` would compute: it is not kept for the gradient, but computed again.
 
     Args:
       normalized: of images [B, H, W, C].
-      kernel, bias, stride, padding: as of `convolve`; the kernel in the type of the images.
+      kernel: [k, k, C, D], floating; the normalised images take its type.
+      bias, stride, padding: as of `convolve`.
 
     Returns:
-      As of `convolve`.
+      As of `convolve`, in the type of the kernel.
     """
     return _anywhere(normalized.x, normalized.affine(), kernel, bias, stride, padding, False)
 
@@ -156,10 +157,10 @@ def _anywhere(
 ) -> jax.Array:
     def on_cpu(x, before, kernel, bias):
         finish = functools.partial(_finish, bias=bias, relu=relu)
-        return _on_cpu(_prepare(x, before), kernel, stride=stride, padding=padding, finish=finish)
+        return _on_cpu(_prepare(x, before, kernel.dtype), kernel, stride=stride, padding=padding, finish=finish)
 
     def elsewhere(x, before, kernel, bias):
-        return _finish(_by_xla(_prepare(x, before), kernel, stride=stride, padding=padding), bias, relu)
+        return _finish(_by_xla(_prepare(x, before, kernel.dtype), kernel, stride=stride, padding=padding), bias, relu)
 
     return lax.platform_dependent(x, before, kernel, bias, cpu=apart(on_cpu), default=elsewhere)
 
@@ -197,16 +198,16 @@ def _kernel_gradient(
     options = {"size": size, "stride": stride, "padding": padding}
 
     def on_cpu(x, before, gradient, result):
-        return _kernel_gradient_on_cpu(_prepare(x, before), _through_relu(gradient, result), **options)
+        return _kernel_gradient_on_cpu(_prepare(x, before, gradient.dtype), _through_relu(gradient, result), **options)
 
     def elsewhere(x, before, gradient, result):
-        return _transposed_by_kernel(_by_xla, _prepare(x, before), _through_relu(gradient, result), **options)
+        return _transposed_by_kernel(_prepare(x, before, gradient.dtype), _through_relu(gradient, result), **options)
 
     return lax.platform_dependent(x, before, gradient, result, cpu=apart(on_cpu), default=elsewhere)
 
 
-def _prepare(x: jax.Array, before: Affine | None) -> jax.Array:
-    return x if before is None else before(x)
+def _prepare(x: jax.Array, before: Affine | None, dtype: jnp.dtype) -> jax.Array:
+    return x if before is None else before(x).astype(dtype)
 
 
 def _finish(result: jax.Array, bias: jax.Array | None, relu: bool = False) -> jax.Array:
@@ -238,11 +239,9 @@ def _transposed_by_input(
     return jax.linear_transpose(convolve_input, jax.ShapeDtypeStruct(shape, kernel.dtype))(gradient)[0]
 
 
-def _transposed_by_kernel(
-    convolution: Callable[..., jax.Array], x: jax.Array, gradient: jax.Array, *, size: int, stride: int, padding: int
-) -> jax.Array:
-    """The gradient by a kernel of size by size pixels, as JAX derives it from the convolution."""
-    by_kernel = functools.partial(convolution, x, stride=stride, padding=padding)
+def _transposed_by_kernel(x: jax.Array, gradient: jax.Array, *, size: int, stride: int, padding: int) -> jax.Array:
+    """The gradient by a kernel of size by size pixels, as JAX derives it from XLA's convolution."""
+    by_kernel = functools.partial(_by_xla, x, stride=stride, padding=padding)
     shape = (size, size, x.shape[-1], gradient.shape[-1])
     return jax.linear_transpose(by_kernel, jax.ShapeDtypeStruct(shape, x.dtype))(gradient)[0]
 

@@ -3,6 +3,8 @@
 What is normalised can be left as it is, for a convolution to read: see `Normalized`.
 """
 
+import functools
+
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -18,7 +20,7 @@ class Affine:
 
     Attributes:
       factor: [N, C], of each of N batches of images, one behind the other.
-      shift: [N, C], likewise, what is added.
+      shift: [N, C], added to it, likewise.
       relu: whether a ReLU follows.
     """
 
@@ -37,7 +39,7 @@ class Affine:
 class Normalized:
     """Batches of images, normalised each by its own statistics, before that is computed.
 
-    Gradients by `x` are complete, as if the statistics were computed from it where it is used; none flow into them.
+    The gradient by `x` includes that through mean and variance, which themselves pass none on: there is no second one.
 
     Attributes:
       x: [N × B, ..., C], floating: N batches, one behind the other.
@@ -65,6 +67,8 @@ class Normalized:
         return Affine(factor, self.bias - self.mean * factor, self.relu)
 
 
+# These are jitted so that layers of one shape are traced once.
+@functools.partial(jax.jit, static_argnames=("num_batches", "axis_name"))
 def batch_statistics(x: jax.Array, *, num_batches: int, axis_name: str | None) -> tuple[jax.Array, jax.Array]:
     """Mean and biased variance [N, C] of each of N batches over all axes but the last, for `Normalized`."""
 
@@ -77,6 +81,7 @@ def batch_statistics(x: jax.Array, *, num_batches: int, axis_name: str | None) -
 
 
 @jax.custom_vjp
+@jax.jit
 def normalize(normalized: Normalized) -> jax.Array:
     """Its images, computed: [N × B, ..., C] in the type of x."""
     return normalized.affine()(normalized.x)
@@ -128,7 +133,10 @@ def _wide(x: jax.Array) -> jax.Array:
 
 
 def _for_images(channels: jax.Array, x: jax.Array) -> jax.Array:
-    """[N, C], one for each batch, in the shape that spreads over x. Of each image: XLA's loops divide indices else."""
+    """[N, C], one for each batch, in the shape that spreads over x.
+
+    With a row for each image: XLA's loops would divide each index, were the images reshaped to batches.
+    """
     if len(channels) > 1:
         channels = jnp.repeat(channels, len(x) // len(channels), axis=0)
     return channels.reshape(len(channels), *(1,) * (x.ndim - 2), -1)

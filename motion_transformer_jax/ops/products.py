@@ -9,10 +9,9 @@ _FEW_ROWS = 256  # below, transposing takes longer than it saves
 
 
 def product_over_rows(left: jax.Array, right: jax.Array) -> jax.Array:
-    """left^T right, for CPU: the first matrix is transposed by a loop, and is the one with fewer columns.
+    """left^T right, for CPU: where there are many rows, the matrix with fewer columns is transposed first, by a loop.
 
-    XLA's products read the first factor along its last dimension, and take up to twice as long where it is the other
-    that is summed over.
+    XLA's products take up to twice as long where both factors are summed over their first dimension.
 
     Args:
       left: [..., T, C], floating.

@@ -1,7 +1,7 @@
-"""Sums over pixels, pooling and their gradients, in forms that XLA's CPU backend turns into vector code.
+"""Sums over pixels or channels, pooling and their gradients, in forms that XLA's CPU backend turns into vector code.
 
-Its own sum over all axes but the last runs one row of channels at a time, four to ten times slower, and its gradient of
-max pooling searches every window through arrays of indices.
+Its own sum over all axes but the last runs one row of channels at a time, four to ten times slower, that over the last
+axis one number at a time, and its gradient of max pooling searches every window through arrays of indices.
 """
 
 import functools
@@ -58,7 +58,7 @@ def sum_channels(x: jax.Array) -> jax.Array:
 def fold_channels(x: jax.Array, operation: Callable[[jax.Array, jax.Array], jax.Array]) -> jax.Array:
     """[..., C] to [..., C / n], n parts of the last axis taken together by a sum, a maximum or the like, for CPU.
 
-    What makes x is computed on the way, and not written in full. Along the last axis XLA reduces one number at a time.
+    What makes x is computed on the way, and not written in full.
     """
     length = x.shape[-1]
     fitting = [n for n in range(2, _MOST_CHANNEL_PARTS + 1) if length % n == 0 and length // n >= _VECTOR]

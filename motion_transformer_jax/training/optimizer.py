@@ -124,7 +124,7 @@ def _multi_step(learning_rate: float, milestones: tuple[int, ...], gamma: float)
 
 
 def _guarded(optimizer: optax.GradientTransformationExtraArgs) -> optax.GradientTransformationExtraArgs:
-    """The optimizer, whose state stays as it is where `finite` is false: all but Adam's, which sees to that itself."""
+    """The optimizer with a state that stays as it is where `finite` is false; `_scale_by_adam` keeps Adam's own."""
 
     def is_adams(state: optax.OptState) -> bool:
         return isinstance(state, optax.ScaleByAdamState)
@@ -150,8 +150,8 @@ def _scale_by_adam(b1: float, b2: float) -> optax.GradientTransformationExtraArg
     """`optax.scale_by_adam`, whose result is computed from the new moments as they are written.
 
     From the old ones XLA computes it anew, beside the new moments that are to replace them, and has to copy them all at
-    the beginning of the step. Where `finite` is false the moments are written as they were: by the loop that writes
-    them, as later ones would go through all of them again.
+    the beginning of the step. Where `finite` is false the moments stay as they are, by choice of the loop that writes
+    them: a later choice would be another pass over all of them.
     """
     epsilon = 1e-8
     adam = optax.scale_by_adam(b1=b1, b2=b2, eps=epsilon)

@@ -278,11 +278,11 @@ def apply_gradients(
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params, finite=finite)
     params = optax.apply_updates(state.params, updates)
     after = follow_average(state.replace(params=params, batch_stats=batch_stats), config.optimizer.ema_decay)
-    return _counted(finite, state, after, opt_state)
+    return _choose(finite, state, after, opt_state)
 
 
-def _counted(finite: jax.Array | bool, before: TrainState, after: TrainState, opt_state: optax.OptState) -> TrainState:
-    """The state with one step more and the optimiser's new state, otherwise as after the step or as before."""
+def _choose(finite: jax.Array | bool, before: TrainState, after: TrainState, opt_state: optax.OptState) -> TrainState:
+    """The step counted and the optimiser's state as given; the rest as after the step if finite, else as before."""
     kept = keep_unless(finite, before.replace(opt_state=None), after.replace(opt_state=None))
     return kept.replace(step=before.step + 1, opt_state=opt_state)
 
@@ -302,7 +302,7 @@ def update_part(
     updates, opt_state = optimizer.update(all_gradients, state.opt_state, state.params, finite=finite)
     params = optax.apply_updates(state.params[part], updates[part])
     after = state.replace(params={**state.params, part: params}, batch_stats={**state.batch_stats, part: batch_stats})
-    return _counted(finite, state, follow_average(after, config.optimizer.ema_decay, [part]), opt_state)
+    return _choose(finite, state, follow_average(after, config.optimizer.ema_decay, [part]), opt_state)
 
 
 def create_reconstruct(config: ConfigDict) -> Callable[[dict, jax.Array, jax.Array], Generation]:

@@ -224,3 +224,11 @@ def test_a_norm_left_to_a_convolution_in_bfloat16():
     y, _ = norm.apply(norm_variables(7), x, mutable="batch_stats")
     output, _ = conv.init_with_output(jax.random.key(0), y)
     assert y.x.dtype == output.dtype == jnp.bfloat16 and y.mean.dtype == jnp.float32
+
+
+@pytest.mark.parametrize("upsample", [False, True])
+def test_convolution_with_relu(upsample):
+    x = draw_batches()[0]
+    plain, with_relu = (Layers().conv(4, 3, upsample=upsample, relu=relu) for relu in (False, True))
+    variables = plain.init(jax.random.key(0), x)
+    np.testing.assert_allclose(with_relu.apply(variables, x), nn.relu(plain.apply(variables, x)), atol=1e-6)

@@ -51,11 +51,7 @@ def xla_upsampled(x, kernel):
 
 
 def ours_and_xlas(stride, padding):
-    return tuple(functools.partial(f, stride=stride, padding=padding) for f in (_convolve, xla))
-
-
-def _convolve(x, kernel, stride, padding):
-    return convolve(x, kernel, stride=stride, padding=padding)
+    return tuple(functools.partial(f, stride=stride, padding=padding) for f in (convolve, xla))
 
 
 def draw(*shapes, dtype=np.float32, seed=0):
@@ -95,15 +91,16 @@ def test_upsampled_values_and_gradients_are_xlas(case, dtype):
     assert_same(convolve_upsampled, xla_upsampled, *UPSAMPLED_CASES[case], dtype)
 
 
-def assert_same_gradients(ours, reference, arguments):
-    """Of results and of gradients by all arguments, to 1e-4 of the largest number."""
-    (cotangent,) = draw(jax.eval_shape(reference, *arguments).shape, seed=9)
+def assert_same_gradients(ours, reference, shapes, *, dtype=np.float32, tolerance=1e-4):
+    """Of results and of gradients by all arguments of the given shapes."""
+    arguments = draw(*shapes, dtype=dtype)
+    (cotangent,) = draw(jax.eval_shape(reference, *arguments).shape, dtype=dtype, seed=9)
     actual, expected = (
         jax.jit(lambda *args, f=f: (f(*args), jax.vjp(f, *args)[1](cotangent)))(*arguments) for f in (ours, reference)
     )
     assert jax.tree.structure(actual) == jax.tree.structure(expected)
     for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=1e-4 * max(1, np.abs(b).max()))
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(1, np.abs(b).max()))
 
 
 SOME_CASES = ["winograd", "few outputs", "few pixels", "strided", "1x1"]
@@ -119,16 +116,30 @@ def test_bias_and_relu(case, relu):
 
     def reference(x, kernel, bias):
         result = xla(x, kernel, stride, padding) + bias
-        return jnp.maximum(result, 0) if relu else result
+        return jax.nn.relu(result) if relu else result
 
-    assert_same_gradients(ours, reference, draw(image, kernel, kernel[-1:]))
+    assert_same_gradients(ours, reference, [image, kernel, kernel[-1:]])
+
+
+def test_no_gradient_passes_a_relu_at_zero():
+    image, kernel, *options = CASES["1x1"]
+    kernel, bias = draw(kernel, kernel[-1:])
+
+    def loss(x, scale, shift):
+        images = Normalized(x, *batch_statistics(x, num_batches=1, axis_name=None), scale, shift, 1e-5, None, True)
+        return jnp.sum(convolve_normalized(images, kernel, bias, *options) + normalize(images).sum())
+
+    zeros = jnp.zeros(image), jnp.ones(image[-1]), jnp.zeros(image[-1])
+    assert not any(np.any(gradient) for gradient in jax.grad(loss, (0, 1, 2))(*zeros))
+    gradients = jax.grad(lambda x, bias: jnp.sum(convolve(x, kernel, bias, *options, True)), (0, 1))(zeros[0], 0 * bias)
+    assert not any(np.any(gradient) for gradient in gradients)
 
 
 @pytest.mark.parametrize("case", UPSAMPLED_CASES)
 def test_upsampled_with_bias(case):
     image, kernel = UPSAMPLED_CASES[case]
-    arguments = draw(image, kernel, kernel[-1:])
-    assert_same_gradients(convolve_upsampled, lambda x, k, bias: xla_upsampled(x, k) + bias, arguments)
+    shapes = [image, kernel, kernel[-1:]]
+    assert_same_gradients(convolve_upsampled, lambda x, k, bias: xla_upsampled(x, k) + bias, shapes)
 
 
 def normalized(x, scale, bias, num_batches):
@@ -139,6 +150,16 @@ def normalized(x, scale, bias, num_batches):
 @pytest.mark.parametrize("case", SOME_CASES)
 def test_of_normalized_images(case):
     """As of what `normalize` computes."""
+    check_normalized(case)
+
+
+@pytest.mark.parametrize("case", ["few pixels", "1x1"])
+def test_of_normalized_images_in_double_precision(case):
+    with jax.enable_x64():
+        check_normalized(case, dtype=np.float64, tolerance=1e-10)
+
+
+def check_normalized(case, **options):
     image, kernel, stride, padding = CASES[case]
     num_batches = image[0]
 
@@ -150,7 +171,50 @@ def test_of_normalized_images(case):
         return xla(normalize(normalized(x, scale, shift, num_batches)), kernel, stride, padding) + bias
 
     channels = image[-1:]
-    assert_same_gradients(ours, reference, draw(image, channels, channels, kernel, kernel[-1:]))
+    assert_same_gradients(ours, reference, [image, channels, channels, kernel, kernel[-1:]], **options)
+
+
+def test_of_normalized_images_over_two_devices():
+    """Each has its half of each of two batches; the statistics are those of whole batches."""
+    image, kernel, *options = CASES["strided"]
+    x, scale, shift, kernel = draw((2, 4, *image[1:]), image[-1:], image[-1:], kernel)  # [batch, example, ...]
+    results = jax.eval_shape(lambda x: xla(x, kernel, *options), x[0])
+    (cotangent,) = draw((2, *results.shape), seed=1)
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:2])
+
+    def gradients(x, scale, shift, kernel, cotangent, axis_name=None):
+        def loss(x, scale, shift, kernel):
+            merged = x.reshape(-1, *image[1:])
+            statistics = batch_statistics(merged, num_batches=2, axis_name=axis_name)
+            images = Normalized(merged, *statistics, scale, shift, 1e-5, axis_name, True)
+            return jnp.sum(
+                convolve_normalized(images, kernel, None, *options) * cotangent.reshape(-1, *cotangent.shape[2:])
+            )
+
+        found = jax.grad(loss, (0, 1, 2, 3))(x, scale, shift, kernel)
+        return found if axis_name is None else (found[0], *lax.psum(found[1:], axis_name))
+
+    halves, same = jax.P(None, "data"), jax.P()
+    mapped = jax.shard_map(
+        functools.partial(gradients, axis_name="data"),
+        mesh=mesh,
+        in_specs=(halves, same, same, same, halves),
+        out_specs=(halves, same, same, same),
+        check_vma=False,
+    )
+    arguments = x, scale, shift, kernel, cotangent
+    for a, b in zip(jax.jit(mapped)(*arguments), jax.jit(gradients)(*arguments), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-4 * np.abs(b).max())
+
+
+def test_wide_images_are_normalized_before_they_take_a_narrow_kernels_type():
+    image, kernel, *options = CASES["1x1"]
+    x, scale, shift, kernel = draw(image, image[-1:], image[-1:], kernel)
+    x, kernel = x + 100, kernel.astype(jnp.bfloat16)
+    result = convolve_normalized(normalized(x, scale, shift, 2), kernel, None, *options)
+    assert result.dtype == jnp.bfloat16
+    expected = xla(normalize(normalized(x, scale, shift, 2)), kernel.astype(jnp.float32), *options)
+    np.testing.assert_allclose(result.astype(jnp.float32), expected, atol=0.03 * np.abs(expected).max())
 
 
 def test_what_is_kept_for_gradients():

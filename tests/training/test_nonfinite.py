@@ -14,7 +14,7 @@ from motion_transformer_jax.training.nonfinite import BadStep, NonFiniteGuard, d
 from motion_transformer_jax.training.optimizer import create_configured_optimizer
 from motion_transformer_jax.training.parallel import create_mesh, replicate, shard_batch
 from motion_transformer_jax.training.replay import replay
-from motion_transformer_jax.training.state import TrainState, create_train_state
+from motion_transformer_jax.training.state import TrainState, create_train_state, with_fresh_average
 from motion_transformer_jax.training.step import apply_gradients, update_part
 
 
@@ -32,9 +32,11 @@ def test_metrics_that_are_not_finite(value, name):
 def test_nothing_but_the_step_changes_where_values_are_not_finite(whole):
     """Neither by an update of all parts nor by one of a single part."""
     config = demo.get_config("debug")
+    config.optimizer.ema_decay = 0.5
     optimizer = create_configured_optimizer(config, milestone_steps=())
     params = {"generator": {"kernel": jnp.ones(2)}, "motion_estimator": {"kernel": -jnp.zeros(2)}}
     before = TrainState(jnp.int32(4), params, {"generator": {"mean": jnp.zeros(2)}}, optimizer.init(params))
+    before = with_fresh_average(before)
 
     def update(state, value, finite):
         if whole:
@@ -45,12 +47,19 @@ def test_nothing_but_the_step_changes_where_values_are_not_finite(whole):
         return update_part(config, optimizer, state, "generator", *own, finite=finite)
 
     after = jax.jit(update)(before, jnp.float32(np.nan), jnp.bool(False))
-    jax.tree.map(np.testing.assert_array_equal, after, before.replace(step=before.step + 1))
+    assert_identical(after, before.replace(step=before.step + 1))
     moved = jax.jit(update)(before, jnp.float32(1), jnp.bool(True))
     assert int(moved.step) == 5
-    for a, b in ((moved.params, before.params), (moved.batch_stats, before.batch_stats)):
-        assert np.all(a["generator"]["kernel" if "kernel" in a["generator"] else "mean"] != 0)
-        assert any(np.any(x != y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+    assert np.all(moved.params["generator"]["kernel"] < 1) and np.all(moved.batch_stats["generator"]["mean"] == 1)
+    assert np.all(moved.ema_params["generator"]["kernel"] < 1)
+    if not whole:
+        assert_identical(moved.params["motion_estimator"], before.params["motion_estimator"])
+
+
+def assert_identical(actual, expected):
+    """Signs of zeros included."""
+    jax.tree.map(np.testing.assert_array_equal, actual, expected)
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(np.signbit(a), np.signbit(b)), actual, expected)
 
 
 def count(guard, skipped):
@@ -99,7 +108,7 @@ def test_a_dumped_step_is_taken_again(tmp_path, capsys):
 
     printed, values, after = replayed(poisoned, "poisoned")
     assert np.isnan(printed["total"]) and printed[SKIPPED] == values[SKIPPED] == 1 and int(after.step) == 4
-    jax.tree.map(np.testing.assert_array_equal, jax.device_get(after.params), poisoned.params)
+    assert_identical(jax.device_get(after), poisoned.replace(step=after.step))
     printed, values, _ = replayed(sound, "sound")
     assert printed[SKIPPED] == 0 and np.isfinite(list(printed.values())).all() and printed.keys() == values.keys()
 
