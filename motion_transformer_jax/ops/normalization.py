@@ -3,9 +3,9 @@
 What is normalised can be left as it is, for a convolution to read: see `Normalized`.
 """
 
+import dataclasses
 import functools
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 
@@ -14,7 +14,8 @@ from motion_transformer_jax.ops.fusion import materialize
 from motion_transformer_jax.ops.reduction import sum_pixels
 
 
-@flax.struct.dataclass
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class Affine:
     """A factor and a summand for each channel, and perhaps a ReLU.
 
@@ -26,7 +27,7 @@ class Affine:
 
     factor: jax.Array
     shift: jax.Array
-    relu: bool = flax.struct.field(pytree_node=False)
+    relu: bool = dataclasses.field(metadata={"static": True})
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Images [N × B, ..., C] to the same shape and type."""
@@ -35,7 +36,8 @@ class Affine:
         return (jnp.maximum(result, 0) if self.relu else result).astype(x.dtype)
 
 
-@flax.struct.dataclass
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class Normalized:
     """Batches of images, normalised each by its own statistics, before that is computed.
 
@@ -57,9 +59,9 @@ class Normalized:
     variance: jax.Array
     scale: jax.Array
     bias: jax.Array
-    epsilon: float = flax.struct.field(pytree_node=False)
-    axis_name: str | None = flax.struct.field(pytree_node=False)
-    relu: bool = flax.struct.field(pytree_node=False)
+    epsilon: float = dataclasses.field(metadata={"static": True})
+    axis_name: str | None = dataclasses.field(metadata={"static": True})
+    relu: bool = dataclasses.field(metadata={"static": True})
 
     def affine(self) -> Affine:
         """What the normalisation does to x."""
@@ -104,7 +106,8 @@ def normalization_gradients(normalized: Normalized, gradient: jax.Array) -> Norm
 
     batches, gradients = (array.reshape(len(n.mean), -1, *array.shape[1:]) for array in (n.x, gradient))
     by_x, by_scale, by_bias = jax.vmap(of_batch)(batches, gradients, n.mean, n.variance, n.affine())
-    return n.replace(
+    return dataclasses.replace(
+        n,
         x=materialize(by_x.reshape(n.x.shape).astype(n.x.dtype)),
         mean=jnp.zeros_like(n.mean),
         variance=jnp.zeros_like(n.variance),
