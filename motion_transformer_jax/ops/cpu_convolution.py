@@ -24,6 +24,7 @@ from motion_transformer_jax.ops.xla_convolution import by_xla, transposed_by_inp
 # that it takes to compile them. Pixels are those of an image, numbers pixels times channels.
 _WINOGRAD_CHANNELS, _WINOGRAD_NUMBERS = 64, 32 * 32 * 128
 _WINOGRAD_GRADIENT_CHANNELS, _WINOGRAD_GRADIENT_NUMBERS = 32, 16 * 16 * 128  # for a kernel's gradient
+_LOOPED_NUMBERS = 64 * 64 * 64  # above, a loop over the rows of a kernel gradient's patches is 5 to 20 % slower
 _WINOGRAD_UPSAMPLED_PIXELS = 8 * 8
 _FEW_CHANNELS = 16
 _FEW_PIXELS = 8 * 8
@@ -66,7 +67,7 @@ def kernel_gradient_on_cpu(x: jax.Array, gradient: jax.Array, *, size: int, stri
     if not _keeps_size(size, stride, padding) or _is_small(x):
         return _kernel_gradient_by_patches(x, gradient, size=size, stride=stride, padding=padding)
     if size == 3 and _suits_winograd_gradient(x, *channels):
-        return winograd_kernel_gradient(SAME, x, gradient)
+        return winograd_kernel_gradient(SAME, x, gradient, looped=_num_pixels(x) * max(channels) <= _LOOPED_NUMBERS)
     if _has_few_outputs(*channels):
         return _few_channels_kernel_gradient(x, gradient, size)
     return _kernel_gradient_by_xla(x, gradient, padding)

@@ -16,6 +16,7 @@ from motion_transformer_jax.ops.fusion import materialize
 
 _MOST_PARTS, _MOST_CHANNEL_PARTS = 8, 12
 _VECTOR = 16  # numbers
+_SMALL, _JOINED = 1 << 14, 64  # numbers, and arrays at a time: code that joins hundreds takes a minute to compile
 
 
 @jax.custom_vjp
@@ -70,9 +71,12 @@ def tree_norm(tree: Any) -> jax.Array:
     """The Euclidean norm of all numbers of a tree of floating arrays, a scalar; without a gradient of its own.
 
     `optax.tree.norm` in another order: its squares of convolution kernels are written in full, and then summed by one
-    thread for each kernel.
+    thread for each kernel. Small arrays are joined first, as three loops for each take longer to compile than to run.
     """
-    return jnp.sqrt(sum(_sum_squares(x) for x in jax.tree.leaves(tree)))
+    arrays = jax.tree.leaves(tree)
+    small = [x.reshape(-1) for x in arrays if x.size <= _SMALL]
+    joined = [materialize(jnp.concatenate(small[i : i + _JOINED])) for i in range(0, len(small), _JOINED)]
+    return jnp.sqrt(sum(_sum_squares(x) for x in [*joined, *(x for x in arrays if x.size > _SMALL)]))
 
 
 def _sum_squares(x: jax.Array) -> jax.Array:

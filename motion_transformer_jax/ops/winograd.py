@@ -19,6 +19,8 @@ import numpy as np
 from motion_transformer_jax.ops.fusion import apart
 from motion_transformer_jax.ops.products import product_over_rows
 
+_Weights = np.ndarray | jax.Array  # of some arrays in a sum, a loop's or known when the program is made
+
 
 @dataclasses.dataclass(frozen=True)
 class Algorithm:
@@ -92,8 +94,8 @@ def winograd(
     batch, height, width = x.shape[0], x.shape[1] // algorithm.step, x.shape[2] // algorithm.step
     padded, kernels = _padded(x), _kernel_patches(algorithm, kernel)
     products = [
-        (_input_row(algorithm, padded, i) @ kernels[i]).reshape(algorithm.patch, batch, height, width, -1)
-        for i in range(algorithm.patch)
+        (_input_row(algorithm, weights, padded) @ patches).reshape(algorithm.patch, batch, height, width, -1)
+        for weights, patches in zip(algorithm.input, kernels, strict=True)
     ]
     rows = []
     for columns in _apply(algorithm.output, products):
@@ -115,8 +117,10 @@ def winograd_input_gradient(algorithm: Algorithm, kernel: jax.Array, gradient: j
     """
     batch, height, width, _ = gradient.shape
     shape = (algorithm.patch, batch, height // algorithm.tile, width // algorithm.tile, kernel.shape[2])
-    kernels = [patches.swapaxes(1, 2) for patches in _kernel_patches(algorithm, kernel)]
-    inputs = [(_gradient_row(algorithm, gradient, i) @ kernels[i]).reshape(shape) for i in range(algorithm.patch)]
+    inputs = [
+        (_gradient_row(algorithm, weights, gradient) @ patches.swapaxes(1, 2)).reshape(shape)
+        for weights, patches in zip(algorithm.output.T, _kernel_patches(algorithm, kernel), strict=True)
+    ]
     places = [_apply(algorithm.input.T, jnp.unstack(row)) for row in _apply(algorithm.input.T, inputs)]
     # places[i][j] is what the pixel i - 1 rows and j - 1 columns away from a tile's own gets of it.
     columns = [
@@ -125,24 +129,33 @@ def winograd_input_gradient(algorithm: Algorithm, kernel: jax.Array, gradient: j
     return sum(_shifted(column, j - 1, axis=2) for j, column in enumerate(columns))
 
 
-def winograd_kernel_gradient(algorithm: Algorithm, x: jax.Array, gradient: jax.Array) -> jax.Array:
+def winograd_kernel_gradient(
+    algorithm: Algorithm, x: jax.Array, gradient: jax.Array, *, looped: bool = False
+) -> jax.Array:
     """The gradient of `winograd` by its kernel, [3, 3, C, D].
 
     Args:
       algorithm: SAME or UPSAMPLED.
       x: as there.
       gradient: by the result, of its shape.
+      looped: whether the rows of patches are turns of a loop, which leaves a quarter of the operations to compile, and
+        takes longer for large images or many channels.
     """
-    padded = _padded(x)
-    products = [
-        apart(functools.partial(_row_of_kernel_gradient, algorithm, i))(padded, gradient)
-        for i in range(algorithm.patch)
-    ]
+    padded, weights = _padded(x), (algorithm.input, algorithm.output.T)
+    if looped:
+        rows = [jnp.asarray(matrix, x.dtype) for matrix in weights]
+        products = jax.lax.map(lambda row: _row_of_kernel_gradient(algorithm, *row, padded, gradient), rows)
+    else:
+        # Apart, since XLA would make the patches of all rows before it multiplies the first.
+        products = jnp.stack(
+            [
+                apart(functools.partial(_row_of_kernel_gradient, algorithm, *row))(padded, gradient)
+                for row in zip(*weights, strict=True)
+            ]
+        )
     transform = jnp.asarray(np.kron(algorithm.kernel, algorithm.kernel), x.dtype)
-    products = jnp.concatenate(products)
-    shape = products.shape[1:]
-    gradient = jnp.einsum("pk,pn->kn", transform, products.reshape(len(products), -1), precision="highest")
-    return gradient.reshape(3, 3, *shape)
+    gradient = jnp.einsum("pk,pn->kn", transform, products.reshape(len(transform), -1), precision="highest")
+    return gradient.reshape(3, 3, *products.shape[2:])
 
 
 def _kernel_patches(algorithm: Algorithm, kernel: jax.Array) -> list[jax.Array]:
@@ -153,9 +166,11 @@ def _kernel_patches(algorithm: Algorithm, kernel: jax.Array) -> list[jax.Array]:
     return [product.reshape(-1, *kernel.shape[2:]) for product in products]
 
 
-def _row_of_kernel_gradient(algorithm: Algorithm, i: int, padded: jax.Array, gradient: jax.Array) -> jax.Array:
-    """[P, C, D]. Alone, since XLA would make the patches of all rows before it multiplies the first."""
-    return product_over_rows(_input_row(algorithm, padded, i), _gradient_row(algorithm, gradient, i))
+def _row_of_kernel_gradient(
+    algorithm: Algorithm, of_input: _Weights, of_gradient: _Weights, padded: jax.Array, gradient: jax.Array
+) -> jax.Array:
+    """[P, C, D], the products of one row of patches of the input and of the gradient."""
+    return product_over_rows(_input_row(algorithm, of_input, padded), _gradient_row(algorithm, of_gradient, gradient))
 
 
 def _padded(x: jax.Array) -> jax.Array:
@@ -163,19 +178,19 @@ def _padded(x: jax.Array) -> jax.Array:
     return jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
 
 
-def _input_row(algorithm: Algorithm, padded: jax.Array, i: int) -> jax.Array:
-    """Row i of the input's patches, [P, tiles, C]."""
+def _input_row(algorithm: Algorithm, weights: _Weights, padded: jax.Array) -> jax.Array:
+    """A row of the input's patches, [P, tiles, C], by a row of the algorithm's matrix."""
     step, places = algorithm.step, range(algorithm.patch)
     height, width = (length - 2 for length in padded.shape[1:3])
-    row = _combine(algorithm.input[i].tolist(), [padded[:, j : j + height : step] for j in places])
+    row = _combine(weights, [padded[:, j : j + height : step] for j in places])
     return _stack(algorithm.input, [row[:, :, j : j + width : step] for j in places])
 
 
-def _gradient_row(algorithm: Algorithm, gradient: jax.Array, i: int) -> jax.Array:
-    """Row i of the patches of the output's gradient, [P, tiles, D]."""
-    tile, weights = algorithm.tile, algorithm.output.T
-    row = _combine(weights[i].tolist(), [gradient[:, j::tile] for j in range(tile)])
-    return _stack(weights, [row[:, :, j::tile] for j in range(tile)])
+def _gradient_row(algorithm: Algorithm, weights: _Weights, gradient: jax.Array) -> jax.Array:
+    """A row of the patches of the output's gradient, [P, tiles, D], by a row of the transposed matrix."""
+    tile = algorithm.tile
+    row = _combine(weights, [gradient[:, j::tile] for j in range(tile)])
+    return _stack(algorithm.output.T, [row[:, :, j::tile] for j in range(tile)])
 
 
 def _stack(matrix: np.ndarray, arrays: Sequence[jax.Array]) -> jax.Array:
@@ -195,12 +210,14 @@ def _shifted(x: jax.Array, by: int, *, axis: int) -> jax.Array:
 
 def _apply(matrix: np.ndarray, arrays: Sequence[jax.Array]) -> list[jax.Array]:
     """The matrix applied to a vector of arrays; its zeros and ones cost nothing."""
-    return [_combine(row.tolist(), arrays) for row in matrix]
+    return [_combine(row, arrays) for row in matrix]
 
 
-def _combine(weights: list[float], arrays: Sequence[jax.Array]) -> jax.Array:
+def _combine(weights: _Weights, arrays: Sequence[jax.Array]) -> jax.Array:
+    if isinstance(weights, jax.Array):
+        return sum(weight * array for weight, array in zip(weights, arrays, strict=True))
     total = None
-    for weight, array in zip(weights, arrays, strict=True):
+    for weight, array in zip(weights.tolist(), arrays, strict=True):
         if weight == 0:
             continue
         if total is None:

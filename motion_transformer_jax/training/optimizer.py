@@ -166,9 +166,13 @@ def _scale_by_adam(b1: float, b2: float) -> optax.GradientTransformationExtraArg
         _, after = adam.update(gradients, state, params)
         after = keep_unless(finite, state, after)
         state = after._replace(mu=jax.tree.map(materialize, after.mu), nu=jax.tree.map(materialize, after.nu))
-        means = optax.tree.bias_correction(state.mu, b1, state.count)
-        squares = optax.tree.bias_correction(state.nu, b2, state.count)
-        return jax.tree.map(lambda mean, square: mean / (jnp.sqrt(square) + epsilon), means, squares), state
+        of_mean, of_square = (materialize(1 - decay**state.count) for decay in (b1, b2))  # bias corrections
+
+        def scaled(mean: jax.Array, square: jax.Array) -> jax.Array:
+            dtype = mean.dtype
+            return mean / of_mean.astype(dtype) / (jnp.sqrt(square / of_square.astype(dtype)) + epsilon)
+
+        return jax.tree.map(scaled, state.mu, state.nu), state
 
     return optax.GradientTransformationExtraArgs(adam.init, update)
 
@@ -178,7 +182,7 @@ def _clip_by_total_norm(max_norm: float) -> optax.GradientTransformation:
 
     def clip(gradients: optax.Updates, params: optax.Params | None) -> optax.Updates:
         del params
-        scale = jnp.minimum(1.0, max_norm / (tree_norm(gradients) + 1e-6))
+        scale = materialize(jnp.minimum(1.0, max_norm / (tree_norm(gradients) + 1e-6)))
         return jax.tree.map(lambda gradient: gradient * scale.astype(gradient.dtype), gradients)
 
     return optax.stateless(clip)
