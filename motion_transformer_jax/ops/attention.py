@@ -1,12 +1,13 @@
-"""Attention with a gradient of its own, which keeps one array of all pairs of tokens."""
+"""Attention with a gradient of its own, which keeps no array of all pairs of tokens."""
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from motion_transformer_jax.ops.fusion import materialize
+from motion_transformer_jax.ops.fusion import apart, materialize
 from motion_transformer_jax.ops.reduction import fold_channels
 
 
@@ -36,37 +37,48 @@ def _attend(
     queries: jax.Array, keys: jax.Array, values: jax.Array, bias: jax.Array | None, scale: float
 ) -> tuple[jax.Array, jax.Array]:
     """[B, heads, T, D] and twice [B, heads, D, T] to [B, heads, T, D] and [B, heads, T, T]."""
-    logits = _product("bhid,bhdj->bhij", queries, keys) * scale
-    logits = logits if bias is None else logits + bias
-    weights = lax.platform_dependent(logits, cpu=_softmax_in_parts, default=jax.nn.softmax)
-    return jnp.einsum("bhij,bhdj->bhid", weights.astype(values.dtype), values), weights
+    return _forward(queries, keys, values, bias, scale)[0]
 
 
 def _forward(queries: jax.Array, keys: jax.Array, values: jax.Array, bias: jax.Array | None, scale: float):
-    result, weights = _attend(queries, keys, values, bias, scale)
-    return (result, weights), (queries, keys, values, weights, result)
+    logits = _logits(queries, keys, bias, scale)
+    highest = _along_rows(logits, jnp.maximum, jnp.max)
+    powers = materialize(jnp.exp(logits - highest))
+    inverse = 1 / _along_rows(powers, jnp.add, jnp.sum)
+    weights = materialize(powers * inverse)
+    result = jnp.einsum("bhij,bhdj->bhid", weights.astype(values.dtype), values)
+    return (result, weights), (queries, keys, values, bias, highest, inverse, result)
 
 
-def _backward(scale: float, saved: tuple[jax.Array, ...], gradients: tuple[jax.Array, jax.Array]):
-    queries, keys, values, weights, result = saved
-    gradient = materialize(gradients[0])
+def _backward(scale: float, saved: tuple[jax.Array | None, ...], gradients: tuple[jax.Array, jax.Array]):
+    arguments, compute = (*saved, gradients[0]), functools.partial(_gradients, scale)
+    return *lax.platform_dependent(*arguments, cpu=apart(compute), default=compute), None
+
+
+def _gradients(scale: float, queries, keys, values, bias, highest, inverse, result, gradient):
+    """By queries, keys and values; the weights are computed anew."""
+    weights = materialize(jnp.exp(_logits(queries, keys, bias, scale) - highest) * inverse)
     values_gradient = jnp.einsum("bhid,bhij->bhdj", gradient, weights.astype(values.dtype))
     # Each row's mean gradient, under its weights: there is no need to sum over the pairs.
     mean = jnp.sum((gradient * result).astype(weights.dtype), axis=-1, keepdims=True)
     by_weights = _product("bhid,bhdj->bhij", gradient, values)
     by_products = materialize((scale * weights * (by_weights - mean)).astype(queries.dtype))
     queries_gradient = jnp.einsum("bhij,bhdj->bhid", by_products, keys)
-    return queries_gradient, jnp.einsum("bhid,bhij->bhdj", queries, by_products), values_gradient, None
+    return queries_gradient, jnp.einsum("bhid,bhij->bhdj", queries, by_products), values_gradient
 
 
 _attend.defvjp(_forward, _backward)
 
 
-def _softmax_in_parts(logits: jax.Array) -> jax.Array:
-    """`jax.nn.softmax`, with parts of each row taken together first: XLA's loops along rows hold no vectors."""
-    highest = jnp.max(fold_channels(logits, jnp.maximum), axis=-1, keepdims=True)
-    powers = materialize(jnp.exp(logits - highest))
-    return materialize(powers * (1 / jnp.sum(fold_channels(powers, jnp.add), axis=-1, keepdims=True)))
+def _logits(queries: jax.Array, keys: jax.Array, bias: jax.Array | None, scale: float) -> jax.Array:
+    logits = _product("bhid,bhdj->bhij", queries, keys) * scale
+    return logits if bias is None else logits + bias
+
+
+def _along_rows(x: jax.Array, operation: Callable, reduce: Callable) -> jax.Array:
+    """Reduces the last axis, on CPU parts of each row first: XLA's loops along rows hold no vectors."""
+    reduce = functools.partial(reduce, axis=-1, keepdims=True)
+    return lax.platform_dependent(x, cpu=lambda x: reduce(fold_channels(x, operation)), default=reduce)
 
 
 def _product(formula: str, *arrays: jax.Array) -> jax.Array:

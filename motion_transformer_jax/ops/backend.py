@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 
@@ -41,11 +42,34 @@ def jit_program(function: Callable, **options) -> Callable:
 
     @functools.wraps(function)
     def program(*args, **kwargs):
-        is_traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((args, kwargs)))
-        return (plain if is_traced else jitted())(*args, **kwargs)
+        return (plain if _is_traced((args, kwargs)) else jitted())(*args, **kwargs)
 
     program.jitted = jitted
     return program
+
+
+def compile_once(function: Callable, **options) -> Callable:
+    """`jit_program`, compiled at the first call; arrays of later calls must have the shapes and places of that one's.
+
+    The result does without what JAX remembers of tracing it: `host_memory.forget_tracing`.
+    """
+    program = jit_program(function, **options)
+    compiled = None
+
+    @functools.wraps(function)
+    def call(*args):
+        nonlocal compiled
+        if _is_traced(args):
+            return program(*args)
+        if compiled is None:
+            compiled = program.jitted().lower(*args).compile()
+        return compiled(*args)
+
+    return call
+
+
+def _is_traced(tree: Any) -> bool:
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
 
 
 @functools.cache

@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from motion_transformer_jax.ops.backend import jit_program
+from motion_transformer_jax.ops.backend import compile_once
 
 DATA_AXIS = "data"
 
@@ -27,7 +27,7 @@ def create_mesh(devices: list[jax.Device] | None = None) -> Mesh:
 
 
 def map_over_data(step: Callable, mesh: Mesh) -> Callable:
-    """Maps `step(state, batch, *constants)` over the devices and compiles it.
+    """Maps `step(state, batch, *constants)` over the devices and compiles it, for the arguments of its first call.
 
     The state and the constants are replicated, the batch's arrays are split along their first axis, and both results
     are replicated. The state's buffers are donated.
@@ -39,7 +39,7 @@ def map_over_data(step: Callable, mesh: Mesh) -> Callable:
         function = jax.shard_map(step, mesh=mesh, in_specs=specs, out_specs=P(), check_vma=False)
         return function(state, batch, *constants)
 
-    return jit_program(mapped, donate_argnums=0)
+    return compile_once(mapped, donate_argnums=0)
 
 
 def replicate(tree, mesh: Mesh):
