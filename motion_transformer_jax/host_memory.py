@@ -10,6 +10,7 @@ import platform
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
 _COMPILED = "/jax/core/compile/backend_compile_duration"  # JAX's event
 _LONG_SECS = 5
+_compiles_long = False
 
 
 def keep_freed_memory(*, compiles_long: bool = False) -> None:
@@ -26,6 +27,8 @@ def keep_freed_memory(*, compiles_long: bool = False) -> None:
             calls them then, if JAX has not looked for its devices yet. Otherwise all threads share one heap, unless
             glibc's `MALLOC_ARENA_MAX` says how many there are.
     """
+    global _compiles_long
+    _compiles_long = compiles_long
     if platform.libc_ver()[0] != "glibc":
         return
     mallopt = ctypes.CDLL(None).mallopt
@@ -41,11 +44,12 @@ def keep_freed_memory(*, compiles_long: bool = False) -> None:
 
 
 def forget_tracing() -> None:
-    """Give back what JAX remembers of making programs: a quarter of a gigabyte for a training step.
+    """Where programs are compiled for minutes, give back what JAX remembers of tracing, a quarter of a gigabyte.
 
-    Programs that were compiled ahead of time stay (`ops.backend.compile_once`); functions that are jitted are traced,
-    and compiled or loaded, at their next call.
+    Programs that were compiled ahead of time stay; functions that are jitted are traced anew at their next call.
     """
+    if not _compiles_long:
+        return
     import jax
 
     jax.clear_caches()

@@ -23,7 +23,6 @@ from motion_transformer_jax.benchmarks.speed import Rate, Side, Speed, measure_i
 from motion_transformer_jax.data.puppets import PuppetVideos
 from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.evaluation.multiply_adds import count_multiply_adds
-from motion_transformer_jax.host_memory import forget_tracing
 from motion_transformer_jax.models.vgg import random_vgg19
 from motion_transformer_jax.training.config_check import validate_config
 from motion_transformer_jax.training.optimizer import create_configured_optimizer
@@ -50,15 +49,11 @@ class Trainer:
         self._vgg = replicate(random_vgg19(config.seed, num_taps=len(used_tap_weights(config))), self.mesh)
         self._placed = shard_batch(self.batch, self.mesh)
         self._step = self._create_step(self._vgg)
-        self._is_new = True
 
     def run(self, steps: int) -> None:
-        """Takes so many steps and waits for the last; the very first compiles."""
+        """Takes so many steps and waits for the last."""
         for _ in range(steps):
             self._state, metrics = self._step(self._state, self._placed)
-            if self._is_new:
-                forget_tracing()  # as the command does
-                self._is_new = False
         jax.block_until_ready((self._state, metrics))
 
     def multiply_adds(self) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from motion_transformer_jax.host_memory import trim_after_compilations
+from motion_transformer_jax.host_memory import forget_tracing, trim_after_compilations
 
 # XLA's CPU convolutions by YNNPACK run at half the speed of its older ones where there are 32 to 128 channels and need
 # copies for gradients; so do its products within attention. Vectors of 512 bits are used only where asked for.
@@ -51,7 +51,7 @@ def jit_program(function: Callable, **options) -> Callable:
 def compile_once(function: Callable, **options) -> Callable:
     """`jit_program`, compiled at the first call; arrays of later calls must have the shapes and places of that one's.
 
-    The result does without what JAX remembers of tracing it: `host_memory.forget_tracing`.
+    It does without what JAX remembers of tracing, which commands that compile for minutes forget.
     """
     program = jit_program(function, **options)
     compiled = None
@@ -62,7 +62,11 @@ def compile_once(function: Callable, **options) -> Callable:
         if _is_traced(args):
             return program(*args)
         if compiled is None:
-            compiled = program.jitted().lower(*args).compile()
+            lowered = program.jitted().lower(*args)
+            forget_tracing()
+            compiled = lowered.compile()
+            del lowered
+            forget_tracing()
         return compiled(*args)
 
     return call

@@ -24,7 +24,6 @@ from motion_transformer_jax.atomic import atomic_path
 from motion_transformer_jax.data.pairs import PairBatches, PairSource, validation_pairs
 from motion_transformer_jax.data.video_sources import VideoSource, create_videos
 from motion_transformer_jax.errors import UserError
-from motion_transformer_jax.host_memory import forget_tracing
 from motion_transformer_jax.models.vgg import random_vgg19
 from motion_transformer_jax.torch_io.vgg import load_imagenet_vgg19
 from motion_transformer_jax.training.checkpoint import has_checkpoint
@@ -97,16 +96,13 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
             observation = Observation(
                 config, workdir, total_steps, writer=writer, progress=progress, validation=validation
             )
-            compiled = stopping = False
+            stopping = False
             while step < total_steps and not stopping:
                 with jax.transfer_guard("disallow"):  # nothing crosses between host and devices unasked
                     batch = next(data.pairs)
                     state, metrics = train_step(state, batch)
                     step += 1
                     window.add(metrics)
-                if not compiled:
-                    forget_tracing()
-                    compiled = True
                 progress.advance(metrics["total"])
                 watchdog.feed()
                 bad = guard.add(step, batch, metrics) or (guard.finish() if step == total_steps else None)
