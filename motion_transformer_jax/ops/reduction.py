@@ -100,18 +100,15 @@ def max_pool(x: jax.Array) -> jax.Array:
 
 
 def _max_pool_forward(x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    result = max_pool(x)
-    return result, (x, result)
+    result, chosen = max_pool(x), jnp.uint8(3)
+    for i, quarter in reversed(list(enumerate(_quarters(x)[:3]))):
+        chosen = jnp.where(quarter == result, jnp.uint8(i), chosen)
+    return result, (x, materialize(chosen))  # of x only the shape is needed
 
 
 def _max_pool_backward(saved: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array]:
-    x, result = saved
-    is_free, shares = jnp.ones(result.shape, bool), []
-    for quarter in _quarters(x):
-        is_chosen = is_free & (quarter == result)
-        shares.append(jnp.where(is_chosen, gradient, 0))
-        is_free &= ~is_chosen
-    return (_join(shares, x.shape),)
+    x, chosen = saved
+    return (_join([jnp.where(chosen == i, gradient, 0) for i in range(4)], x.shape),)
 
 
 max_pool.defvjp(_max_pool_forward, _max_pool_backward)

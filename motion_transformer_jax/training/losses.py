@@ -14,6 +14,7 @@ from jax import lax
 
 from motion_transformer_jax.ops import affine
 from motion_transformer_jax.ops.coordinates import coordinate_grid
+from motion_transformer_jax.ops.fusion import materialize
 from motion_transformer_jax.ops.reduction import sum_pixels
 
 
@@ -219,10 +220,29 @@ def discriminator(real_scores: Sequence[jax.Array], generated_scores: Sequence[j
     return total
 
 
+@jax.custom_vjp
 def _mean_absolute_difference(a: jax.Array, b: jax.Array) -> jax.Array:
     _require_same_shape(a, b)
-    difference = jnp.abs(_at_least_float32(a) - _at_least_float32(b))
-    return jnp.sum(sum_pixels(difference)) / difference.size
+    difference = _difference(a, b)
+    return jnp.sum(sum_pixels(jnp.abs(difference))) / difference.size
+
+
+def _forward(a: jax.Array, b: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    signs = materialize(jnp.sign(_difference(a, b)).astype(jnp.int8))
+    return _mean_absolute_difference(a, b), (a, b, signs)  # of a and b only the types are needed
+
+
+def _backward(saved: tuple[jax.Array, ...], gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+    a, b, signs = saved
+    by_difference = gradient / signs.size * signs
+    return by_difference.astype(a.dtype), -by_difference.astype(b.dtype)
+
+
+_mean_absolute_difference.defvjp(_forward, _backward)
+
+
+def _difference(a: jax.Array, b: jax.Array) -> jax.Array:
+    return _at_least_float32(a) - _at_least_float32(b)
 
 
 def _require_same_shape(a: jax.Array, b: jax.Array) -> None:
