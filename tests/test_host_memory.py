@@ -135,6 +135,30 @@ def test_what_a_long_compilation_leaves_goes_back():
     assert trimmed < kept - 200
 
 
+# How often programs are traced by three calls, before each of which what tracing leaves is forgotten.
+FORGET_PROGRAM = """
+from motion_transformer_jax import host_memory
+host_memory.keep_freed_memory(compiles_long={})
+import jax
+from motion_transformer_jax.ops.backend import compile_once
+
+traced = []
+jitted, once = jax.jit(lambda x: traced.append("jitted") or x), compile_once(lambda x: traced.append("once") or x)
+for i in range(3):
+    host_memory.forget_tracing()
+    jitted(i), once(i)
+print(traced.count("jitted"), traced.count("once"))
+"""
+
+
+@pytest.mark.parametrize(("compiles_long", "expected"), [(True, "3 1"), (False, "1 1")])
+def test_tracing_is_forgotten_where_programs_compile_long(compiles_long, expected):
+    """In a process of its own: all of its programs are forgotten."""
+    program = FORGET_PROGRAM.format(compiles_long)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == expected
+
+
 def test_other_allocators_are_left_alone(monkeypatch):
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     monkeypatch.setattr(ctypes, "CDLL", None)

@@ -176,24 +176,34 @@ def _few_pixels_input_gradient(kernel: jax.Array, gradient: jax.Array) -> jax.Ar
 def _to_few_channels(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """One matrix product for all places of the kernel; then each result is a sum of its neighbours' products.
 
-    XLA's convolution keeps vectors along the channels of the result, of which there are too few.
+    XLA's convolution keeps vectors along the channels of the result, of which there are too few. Image by image, as the
+    products take many times the memory of the result.
     """
     size, _, inputs, outputs = kernel.shape
-    batch, height, width, _ = x.shape
-    products = x.reshape(-1, inputs) @ kernel.transpose(2, 0, 1, 3).reshape(inputs, -1)
-    reach = size // 2
-    products = products.reshape(batch, height, width, size, size, outputs)
-    products = jnp.pad(products, ((0, 0), (reach, reach), (reach, reach)) + ((0, 0),) * 3)
-    return sum(products[:, i : i + height, j : j + width, i, j] for i in range(size) for j in range(size))
+    _, height, width, _ = x.shape
+    places, reach = kernel.transpose(2, 0, 1, 3).reshape(inputs, -1), size // 2
+
+    def of_image(image: jax.Array) -> jax.Array:
+        products = (image.reshape(-1, inputs) @ places).reshape(height, width, size, size, outputs)
+        products = jnp.pad(products, ((reach, reach), (reach, reach)) + ((0, 0),) * 3)
+        return sum(products[i : i + height, j : j + width, i, j] for i in range(size) for j in range(size))
+
+    return jax.lax.map(of_image, x)
 
 
 def _few_channels_kernel_gradient(x: jax.Array, gradient: jax.Array, size: int) -> jax.Array:
-    """[k, k, C, D] as one matrix product of the input with the gradient's shifted planes."""
+    """[k, k, C, D] as one matrix product of each image with the gradient's shifted planes, image by image."""
     _, height, width, inputs = x.shape
     reach = size // 2
-    planes = jnp.pad(gradient.transpose(3, 0, 1, 2), ((0, 0), (0, 0)) + ((reach, reach),) * 2)
     # The kernel's place (i, j) meets pixel p and the result's pixel p + (reach - i, reach - j).
     places = [(2 * reach - i, 2 * reach - j) for i in range(size) for j in range(size)]
-    shifted = jnp.stack([planes[:, :, i : i + height, j : j + width] for i, j in places])
-    product = jnp.einsum("nt,tc->nc", shifted.reshape(len(places) * len(planes), -1), x.reshape(-1, inputs))
+
+    def add_image(total: jax.Array, pair: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        image, of_result = pair
+        planes = jnp.pad(of_result.transpose(2, 0, 1), ((0, 0),) + ((reach, reach),) * 2)
+        shifted = jnp.stack([planes[:, i : i + height, j : j + width] for i, j in places])
+        return total + shifted.reshape(len(places) * len(planes), -1) @ image.reshape(-1, inputs), None
+
+    total = jnp.zeros((len(places) * gradient.shape[-1], inputs), x.dtype)
+    product, _ = jax.lax.scan(add_image, total, (x, gradient))
     return product.reshape(size, size, -1, inputs).swapaxes(2, 3)

@@ -78,3 +78,9 @@ def test_one_array_of_pairs_is_kept_on_cpu():
     program = jax.jit(jax.grad(loss), compiler_options=compiler_options()).lower(x).compile()
     pairs = 4 * 128 * 128 * x.itemsize
     assert program.memory_analysis().temp_size_in_bytes < (num_layers + 5) * pairs
+
+
+def test_nothing_of_all_pairs_of_tokens_is_kept():
+    queries, keys, values = draw(3, 2, 48, 4, 5)
+    _, pull_back = jax.vjp(lambda *x: attention(*x, None, SCALE)[0], queries, keys, values)
+    assert max(x.size for x in jax.tree.leaves(pull_back)) == queries.size

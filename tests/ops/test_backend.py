@@ -41,3 +41,13 @@ def test_programs_are_compiled_once_and_may_be_part_of_others():
     assert double.jitted()._cache_size() == 1
     assert jax.jit(lambda x: double(x, times=2) + 1)(jnp.ones(3)).tolist() == [3.0] * 3
     assert jax.eval_shape(lambda x: double(x, times=2), jnp.ones(3)).shape == (3,)
+
+
+def test_programs_compiled_once_need_nothing_of_their_tracing():
+    traced = []
+    double = backend.compile_once(lambda x, y: traced.append(x) or (2 * x, y), donate_argnums=0)
+    assert [double(jnp.full(3, i), 1.0)[0].tolist() for i in range(2)] == [[0] * 3, [2] * 3]
+    assert len(traced) == 1
+    assert jax.jit(double)(jnp.ones(2), 1.0)[0].tolist() == [2, 2]  # of another shape, within another program
+    with pytest.raises(TypeError, match="compiled"):
+        double(jnp.ones(2), 1.0)

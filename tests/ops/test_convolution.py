@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
+from motion_transformer_jax.ops.backend import compiler_options
 from motion_transformer_jax.ops.convolution import convolve, convolve_normalized, convolve_upsampled
 from motion_transformer_jax.ops.normalization import Normalized, batch_statistics, normalize
 from motion_transformer_jax.ops.winograd import SAME, UPSAMPLED
@@ -119,6 +120,27 @@ def test_bias_and_relu(case, relu):
         return jax.nn.relu(result) if relu else result
 
     assert_same_gradients(ours, reference, [image, kernel, kernel[-1:]])
+
+
+def test_of_a_relu_a_byte_a_number_is_kept():
+    image, kernel, *options = CASES["1x1"]
+    kernel, bias = draw(kernel, kernel[-1:])
+    result, pull_back = jax.vjp(lambda x: convolve(x, kernel, bias, *options, True), *draw(image))
+    kept = [x.dtype for x in jax.tree.leaves(pull_back) if x.shape == result.shape]
+    assert kept == [bool]
+
+
+@pytest.mark.optimized
+def test_memory_of_few_outputs_does_not_grow_with_the_batch_on_cpu():
+    """But that of the images themselves."""
+    for function in (lambda x, kernel: convolve(x, kernel, padding=3), None):
+        needed = []
+        for batch in (1, 4):
+            x, kernel = draw((batch, 32, 32, 24), (7, 7, 24, 3))
+            run = function or (lambda x, kernel: jax.grad(lambda k: jnp.sum(convolve(x, k, padding=3)))(kernel))
+            program = jax.jit(run, compiler_options=compiler_options()).lower(x, kernel).compile()
+            needed.append(program.memory_analysis().temp_size_in_bytes)
+        assert needed[1] < 1.5 * needed[0] + x.nbytes
 
 
 def test_no_gradient_passes_a_relu_at_zero():
@@ -374,12 +396,14 @@ def test_the_choice_on_cpu(image, kernel, stride, padding, expected):
 
 def test_the_choice_for_gradients_on_cpu():
     def choice(case, **options):
-        image, kernel, *stride_and_padding = CASES[case]
+        image, kernel, *stride_and_padding = CASES.get(case, case)
         function = gradients(ours_and_xlas(*stride_and_padding)[0])
         return operations(function, image, kernel, platform="cpu", **options)
 
     assert choice("winograd") == (0, 3 * SAME.patch + 1)
-    assert choice("winograd for the kernel's gradient") == (1, SAME.patch + 1)
+    assert choice("winograd for the kernel's gradient") == (1, 2)  # by a loop
+    assert choice(((1, 64, 64, 32), (3, 3, 32, 64), 1, 1)) == (1, 2)
+    assert choice(((1, 64, 64, 32), (3, 3, 32, 65), 1, 1)) == (1, SAME.patch + 1)
     assert choice("odd size") == (2, 0)
     assert choice("few outputs") == (1, 1)  # the input's gradient is a convolution to many channels
     assert choice("few inputs") == (1, 1)

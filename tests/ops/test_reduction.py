@@ -6,7 +6,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -61,10 +60,13 @@ def test_the_sum_of_many_pixels_rounds_less_than_one_after_the_other():
 
 
 def test_norm_of_a_tree(dtype):
-    tree = {"kernel": draw(3, 3, 8, 4, dtype=dtype), "rest": [draw(5, dtype=dtype), draw(2, 3, dtype=dtype)]}
+    """Of few and of many small arrays, and of large ones."""
+    small = [draw(5, dtype=dtype), draw(2, 3, dtype=dtype)] * 50
+    tree = {"kernel": draw(3, 3, 64, 32, dtype=dtype), "small": small, "one": draw(dtype=dtype)}
     norm = jax.jit(tree_norm)(tree)
     assert norm.dtype == dtype
-    np.testing.assert_allclose(norm, optax.tree.norm(tree), rtol=1e-6 if dtype == "float32" else 1e-14)
+    exact = np.sqrt(sum(np.sum(np.square(x, dtype=np.float64)) for x in jax.tree.leaves(tree)))
+    np.testing.assert_allclose(norm, exact, rtol=1e-6 if dtype == "float32" else 1e-14)
 
 
 @pytest.mark.optimized
@@ -79,6 +81,22 @@ def test_what_makes_a_sum_is_not_written_in_full_on_cpu():
     x = draw(2, 32, 32, 64)
     program = jax.jit(lambda x, y: sum_pixels(x * y), compiler_options=compiler_options()).lower(x, x).compile()
     assert program.memory_analysis().temp_size_in_bytes < x.nbytes / 4
+
+
+@pytest.mark.optimized
+def test_small_arrays_of_a_norm_share_loops_on_cpu():
+    def num_loops(count):
+        arrays = [draw(8)] * count
+        return (
+            jax.jit(tree_norm, compiler_options=compiler_options()).lower(arrays).compile().as_text().count("fusion(")
+        )
+
+    assert num_loops(60) <= num_loops(6)
+
+
+def test_of_max_pooling_a_byte_a_number_is_kept():
+    result, pull_back = jax.vjp(max_pool, draw(1, 5, 6, 3))
+    assert [x.dtype for x in jax.tree.leaves(pull_back) if x.shape == result.shape] == ["uint8"]
 
 
 def test_sums_under_vmap():

@@ -1,6 +1,8 @@
 """Both algorithms against XLA's convolution, at sizes of a few tiles."""
 
+import functools
 import itertools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +54,8 @@ def test_values_and_gradients(name, sizes, seed):
 
     @jax.jit
     def run(x, kernel, gradient):
-        return winograd(algorithm, x, kernel), winograd_kernel_gradient(algorithm, x, gradient)
+        kernel_gradients = [winograd_kernel_gradient(algorithm, x, gradient, looped=looped) for looped in (False, True)]
+        return winograd(algorithm, x, kernel), kernel_gradients
 
     @jax.jit
     def expect(x, kernel, gradient):
@@ -62,10 +65,11 @@ def test_values_and_gradients(name, sizes, seed):
     with jax.enable_x64(True):
         x, kernel = draw(shape, (3, 3, inputs, outputs), seed=seed)
         (gradient,) = draw((batch, rows * algorithm.tile, columns * algorithm.tile, outputs), seed=seed + 1)
-        result, kernel_gradient = run(x, kernel, gradient)
+        result, kernel_gradients = run(x, kernel, gradient)
         expected, expected_input_gradient, expected_kernel_gradient = expect(x, kernel, gradient)
         assert_close(result, expected, 1e-12)
-        assert_close(kernel_gradient, expected_kernel_gradient, 1e-12)
+        for kernel_gradient in kernel_gradients:
+            assert_close(kernel_gradient, expected_kernel_gradient, 1e-12)
         if name == "upsampled":
             input_gradient = jax.jit(lambda *args: winograd_input_gradient(algorithm, *args))(kernel, gradient)
             assert_close(input_gradient, expected_input_gradient, 1e-12)
@@ -97,6 +101,17 @@ def test_patches_of_one_row_at_a_time_are_kept_on_cpu():
     (x,) = draw((1, 64, 64, 16), dtype=np.float32)
     gradient = jax.jit(lambda *args: winograd_kernel_gradient(SAME, *args), compiler_options=compiler_options())
     assert gradient.lower(x, x).compile().memory_analysis().temp_size_in_bytes < 3 * x.nbytes
+
+
+@pytest.mark.optimized
+def test_a_loop_over_rows_leaves_a_third_of_the_operations():
+    (x,) = draw((1, 64, 64, 16), dtype=np.float32)
+
+    def num_operations(looped):
+        gradient = functools.partial(winograd_kernel_gradient, SAME, looped=looped)
+        return len(re.findall(r" = ", jax.jit(gradient).lower(x, x).compile().as_text()))
+
+    assert num_operations(True) < num_operations(False) / 3
 
 
 def test_the_enlargement_needs_no_fractions():

@@ -40,6 +40,14 @@ def test_feature_distance_has_no_gradient_into_the_driving_frame():
     assert all(jnp.all(leaf == 0) for leaf in jax.tree.leaves(to_driving))
 
 
+def test_of_feature_differences_a_byte_a_number_is_kept():
+    """Beside the features, whose values no gradient asks for."""
+    features, shifted = jnp.ones((1, 2, 2, 3)), jnp.arange(12.0).reshape(1, 2, 2, 3) - 1
+    _, pull_back = jax.vjp(lambda x: losses.feature_distance([[x]], [[features]], [2.0]), shifted)
+    assert "int8" in [x.dtype.name for x in jax.tree.leaves(pull_back)]
+    np.testing.assert_allclose(pull_back(jnp.float32(3))[0], 3 * 2 * jnp.sign(shifted - features) / 12)
+
+
 @pytest.mark.parametrize(
     ("predicted", "real", "weights"),
     [(features(2), features(1), (1, 1, 1)), (features(1), features(1), (1, 1))],
