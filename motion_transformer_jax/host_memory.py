@@ -24,8 +24,8 @@ def keep_freed_memory(*, compiles_long: bool = False) -> None:
         compiles_long: Whether programs are compiled for minutes, as for training. That leaves many thousands of free
             blocks of all sizes, through which glibc looks at every allocation, so that each thread gets a heap of its
             own. Those of other threads than the first give large blocks back: on a CPU, programs run in the thread that
-            calls them then, if JAX has not looked for its devices yet. Otherwise all threads share one heap, unless
-            glibc's `MALLOC_ARENA_MAX` says how many there are.
+            calls them then, if JAX has not looked for its devices yet, and `forget_tracing` does something. Otherwise
+            all threads share one heap, unless glibc's `MALLOC_ARENA_MAX` says how many there are.
     """
     global _compiles_long
     _compiles_long = compiles_long

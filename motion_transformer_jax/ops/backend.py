@@ -51,7 +51,8 @@ def jit_program(function: Callable, **options) -> Callable:
 def compile_once(function: Callable, **options) -> Callable:
     """`jit_program`, compiled at the first call; arrays of later calls must have the shapes and places of that one's.
 
-    It does without what JAX remembers of tracing, which commands that compile for minutes forget.
+    It does without what JAX remembers of tracing, which commands that compile for minutes forget. A call with other
+    shapes raises a TypeError, one with arrays in other places a ValueError.
     """
     program = jit_program(function, **options)
     compiled = None

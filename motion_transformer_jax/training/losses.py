@@ -229,7 +229,8 @@ def _mean_absolute_difference(a: jax.Array, b: jax.Array) -> jax.Array:
 
 def _forward(a: jax.Array, b: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
     signs = materialize(jnp.sign(_difference(a, b)).astype(jnp.int8))
-    return _mean_absolute_difference(a, b), (a, b, signs)  # of a and b only the types are needed
+    # Of a and b only the types are needed. Where a difference is NaN its sign means nothing, but the loss is NaN too.
+    return _mean_absolute_difference(a, b), (a, b, signs)
 
 
 def _backward(saved: tuple[jax.Array, ...], gradient: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -166,7 +166,8 @@ def _scale_by_adam(b1: float, b2: float) -> optax.GradientTransformationExtraArg
         _, after = adam.update(gradients, state, params)
         after = keep_unless(finite, state, after)
         state = after._replace(mu=jax.tree.map(materialize, after.mu), nu=jax.tree.map(materialize, after.nu))
-        of_mean, of_square = (materialize(1 - decay**state.count) for decay in (b1, b2))  # bias corrections
+        # Bias corrections as optax's, each computed once: XLA would do so in every array's loop.
+        of_mean, of_square = (materialize(1 - decay**state.count) for decay in (b1, b2))
 
         def scaled(mean: jax.Array, square: jax.Array) -> jax.Array:
             dtype = mean.dtype
