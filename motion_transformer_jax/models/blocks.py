@@ -85,6 +85,7 @@ class Conv(nn.Module):
     Attributes:
         upsample: enlarge the image ×2 first, by nearest pixels; for 3×3 kernels that keep the size.
         relu: follow with a ReLU.
+        num_constants: how many images, the last ones, are constants, see `convolve`; without a norm before.
         dtype: compute type; None follows the input and the parameters.
     """
 
@@ -95,6 +96,7 @@ class Conv(nn.Module):
     use_bias: bool = True
     upsample: bool = False
     relu: bool = False
+    num_constants: int = 0
     dtype: Any = None
 
     @nn.compact
@@ -109,7 +111,7 @@ class Conv(nn.Module):
         elif self.upsample:
             result = convolve_upsampled(image, kernel, bias)
         else:
-            return convolve(image, kernel, bias, self.stride, self.padding, self.relu)
+            return convolve(image, kernel, bias, self.stride, self.padding, self.relu, self.num_constants)
         return nn.relu(result) if self.relu else result
 
 
@@ -139,6 +141,7 @@ class Layers:
         use_bias: bool = True,
         upsample: bool = False,
         relu: bool = False,
+        num_constants: int = 0,
         name: str | None = None,
     ) -> Conv:
         """A square convolution; the default padding keeps the size (divided by the stride)."""
@@ -150,6 +153,7 @@ class Layers:
             use_bias=use_bias,
             upsample=upsample,
             relu=relu,
+            num_constants=num_constants,
             dtype=self.dtype,
             name=name,
         )

@@ -25,15 +25,18 @@ class VGG19(nn.Module):
     num_taps: int = 5
 
     @nn.compact
-    def __call__(self, image: jax.Array) -> list[jax.Array]:
-        """Image [B, H, W, 3] in [0, 1] to num_taps maps, of sizes 1, 1/2, 1/4, 1/8, 1/16."""
+    def __call__(self, image: jax.Array, num_constants: int = 0) -> list[jax.Array]:
+        """Image [B, H, W, 3] in [0, 1] to num_taps maps, of sizes 1, 1/2, 1/4, 1/8, 1/16.
+
+        The last `num_constants` images are constants: gradients flow through the others alone.
+        """
         x = normalize_imagenet(image)
         taps, convolution = [], 0
         for item in CONFIGURATION:
             if item == "pool":
-                x = max_pool(x)
+                x = max_pool(x, num_constants)
                 continue
-            x = self.layers.conv(item, 3, relu=True, name=f"conv_{convolution}")(x)
+            x = self.layers.conv(item, 3, relu=True, num_constants=num_constants, name=f"conv_{convolution}")(x)
             if convolution in TAPPED_CONVOLUTIONS:
                 taps.append(x)
             convolution += 1

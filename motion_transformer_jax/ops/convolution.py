@@ -19,12 +19,12 @@ from motion_transformer_jax.ops.cpu_convolution import (
 )
 from motion_transformer_jax.ops.fusion import apart, materialize
 from motion_transformer_jax.ops.normalization import Affine, Normalized, normalization_gradients
-from motion_transformer_jax.ops.reduction import sum_pixels
+from motion_transformer_jax.ops.reduction import followed_by_zeros, sum_pixels
 from motion_transformer_jax.ops.resize import upsample_nearest
 from motion_transformer_jax.ops.xla_convolution import by_xla, transposed_by_input, transposed_by_kernel
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5, 6))
 def convolve(
     x: jax.Array,
     kernel: jax.Array,
@@ -32,6 +32,7 @@ def convolve(
     stride: int = 1,
     padding: int = 0,
     relu: bool = False,
+    num_constants: int = 0,
 ) -> jax.Array:
     """A convolution (cross-correlation, as everywhere in this field) with zeros outside the image.
 
@@ -42,6 +43,8 @@ def convolve(
       stride: pixels between neighbouring places of the kernel.
       padding: zeros on each side.
       relu: whether a ReLU follows.
+      num_constants: how many images, the last ones, are constants: gradients flow through the others alone, and only
+        of these are they computed.
 
     Returns:
       [B, H', W', D] in the type of x; H' = (H + 2 padding - k) // stride + 1, W' likewise.
@@ -49,17 +52,27 @@ def convolve(
     return _anywhere(x, None, kernel, bias, stride, padding, relu)
 
 
-def _forward(x: jax.Array, kernel: jax.Array, bias: jax.Array | None, stride: int, padding: int, relu: bool):
-    result = convolve(x, kernel, bias, stride, padding, relu)
+def _forward(
+    x: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array | None,
+    stride: int,
+    padding: int,
+    relu: bool,
+    num_constants: int,
+):
+    result = convolve(x, kernel, bias, stride, padding, relu, num_constants)
+    varying = len(x) - num_constants
     # Where the ReLU let numbers pass is all that its gradient asks for, a quarter of the result's memory.
-    return result, (x, kernel, bias, materialize(result > 0) if relu else None)
+    return result, (x[:varying], kernel, bias, materialize(result[:varying] > 0) if relu else None)
 
 
-def _backward(stride: int, padding: int, relu: bool, saved: tuple, gradient: jax.Array):
+def _backward(stride: int, padding: int, relu: bool, num_constants: int, saved: tuple, gradient: jax.Array):
     x, kernel, bias, passed = saved
+    gradient = gradient[: len(x)]
     # Each apart from the others: that by a photograph is read by nobody, and not computed then.
     return (
-        _input_gradient(x.shape, stride, padding, kernel, gradient, passed),
+        followed_by_zeros(_input_gradient(x.shape, stride, padding, kernel, gradient, passed), num_constants),
         _kernel_gradient(kernel.shape[0], stride, padding, x, None, gradient, passed),
         None if bias is None else sum_pixels(_through_relu(gradient, passed)),
     )

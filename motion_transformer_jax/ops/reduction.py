@@ -86,12 +86,13 @@ def _sum_squares(x: jax.Array) -> jax.Array:
     return jnp.sum(sum(jnp.square(x[place]) for place in places))
 
 
-@jax.custom_vjp
-def max_pool(x: jax.Array) -> jax.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def max_pool(x: jax.Array, num_constants: int = 0) -> jax.Array:
     """The greatest of each 2×2 pixels; a last odd row or column is left out. The gradient goes to the first of equals.
 
     Args:
       x: [B, H, W, C], floating.
+      num_constants: how many images, the last ones, are constants: gradients flow through the others alone.
 
     Returns:
       [B, H // 2, W // 2, C] in the type of x.
@@ -99,19 +100,26 @@ def max_pool(x: jax.Array) -> jax.Array:
     return jnp.max(jnp.stack(_quarters(x)), axis=0)
 
 
-def _max_pool_forward(x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    result, chosen = max_pool(x), jnp.uint8(3)
-    for i, quarter in reversed(list(enumerate(_quarters(x)[:3]))):
-        chosen = jnp.where(quarter == result, jnp.uint8(i), chosen)
-    return result, (x, materialize(chosen))  # of x only the shape is needed
+def _max_pool_forward(x: jax.Array, num_constants: int) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    result, chosen = max_pool(x, num_constants), jnp.uint8(3)
+    varying = len(x) - num_constants
+    for i, quarter in reversed(list(enumerate(_quarters(x[:varying])[:3]))):
+        chosen = jnp.where(quarter == result[:varying], jnp.uint8(i), chosen)
+    return result, (x[:varying], materialize(chosen))  # of x only the shape is needed
 
 
-def _max_pool_backward(saved: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array]:
+def _max_pool_backward(num_constants: int, saved: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array]:
     x, chosen = saved
-    return (_join([jnp.where(chosen == i, gradient, 0) for i in range(4)], x.shape),)
+    quarters = [jnp.where(chosen == i, gradient[: len(x)], 0) for i in range(4)]
+    return (followed_by_zeros(_join(quarters, x.shape), num_constants),)
 
 
 max_pool.defvjp(_max_pool_forward, _max_pool_backward)
+
+
+def followed_by_zeros(x: jax.Array, count: int) -> jax.Array:
+    """[B, ...] to [B + count, ...]."""
+    return jnp.pad(x, ((0, count),) + ((0, 0),) * (x.ndim - 1))
 
 
 def average_pool(x: jax.Array) -> jax.Array:

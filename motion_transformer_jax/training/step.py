@@ -132,12 +132,13 @@ def _perceptual(config: ConfigDict, vgg_params: dict, prediction: jax.Array, dri
     dtype = None if config.dtype == "float32" else jnp.dtype(config.dtype)
     weights = used_tap_weights(config)
     vgg = VGG19(Layers(dtype), num_taps=len(weights))
-
-    def features(image: jax.Array) -> list[list[jax.Array]]:
-        pyramid = [antialias_downsample(image, scale, rounding="floor") for scale in config.loss.scales]
-        return [vgg.apply({"params": vgg_params}, level) for level in pyramid]
-
-    return losses.feature_distance(features(prediction), features(driving), weights)
+    count = len(prediction)
+    both = jnp.concatenate([prediction, driving])
+    pyramid = [antialias_downsample(both, scale, rounding="floor") for scale in config.loss.scales]
+    features = [vgg.apply({"params": vgg_params}, level, num_constants=count) for level in pyramid]
+    predicted = [[tap[:count] for tap in taps] for taps in features]
+    real = [[tap[count:] for tap in taps] for taps in features]
+    return losses.feature_distance(predicted, real, weights)
 
 
 def used_tap_weights(config: ConfigDict) -> list[float]:

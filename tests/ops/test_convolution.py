@@ -491,3 +491,19 @@ def check_bfloat16(ours, reference, image, kernel):
     for a, b in zip(actual, jax.jit(with_gradients(reference))(*wide), strict=True):
         assert a.dtype == jnp.bfloat16
         np.testing.assert_allclose(a.astype(np.float32), b, rtol=0, atol=0.02 * np.abs(b).max())
+
+
+def test_constants_have_results_but_no_gradients():
+    keys = jax.random.split(jax.random.key(3), 3)
+    x, kernel = jax.random.normal(keys[0], (3, 8, 8, 4)), jax.random.normal(keys[1], (3, 3, 4, 5))
+    weights = jax.random.normal(keys[2], (3, 8, 8, 5))
+
+    def weighted(x, kernel, num_constants, weights):
+        return jnp.sum(weights * convolve(x, kernel, None, 1, 1, True, num_constants))
+
+    value, (by_image, by_kernel) = jax.value_and_grad(weighted, (0, 1))(x, kernel, 2, weights)
+    expected = jax.grad(weighted, (0, 1))(x[:1], kernel, 0, weights[:1])
+    np.testing.assert_allclose(value, weighted(x, kernel, 0, weights), rtol=1e-5)
+    np.testing.assert_allclose(by_image[:1], expected[0], rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(by_image[1:], 0)
+    np.testing.assert_allclose(by_kernel, expected[1], rtol=1e-5, atol=1e-5)
