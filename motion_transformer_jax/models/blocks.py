@@ -85,7 +85,8 @@ class Conv(nn.Module):
     Attributes:
         upsample: enlarge the image ×2 first, by nearest pixels; for 3×3 kernels that keep the size.
         relu: follow with a ReLU.
-        num_constants: how many images, the last ones, are constants, see `convolve`; without a norm before.
+        num_constants: how many images, the last ones, are constants, see `convolve`; neither enlarged nor of a
+            deferred norm.
         dtype: compute type; None follows the input and the parameters.
     """
 
@@ -101,10 +102,12 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array | Normalized) -> jax.Array:
-        """[B, H, W, C] to [B, H', W', features]."""
+        """[B, H, W, C] to [B, H', W', features]; raises ValueError where constants are enlarged or normalised."""
         image = x.x if isinstance(x, Normalized) else x
         kernel = self.param("kernel", CONV_INIT, (self.kernel_size, self.kernel_size, image.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
+        if self.num_constants and (self.upsample or isinstance(x, Normalized)):
+            raise ValueError("constant images are for plain convolutions; these enlarge or normalise first")
         image, kernel, bias = nn.dtypes.promote_dtype(image, kernel, bias, dtype=self.dtype)
         if isinstance(x, Normalized):
             result = convolve_normalized(x, kernel, bias, self.stride, self.padding)

@@ -28,7 +28,7 @@ class VGG19(nn.Module):
     def __call__(self, image: jax.Array, num_constants: int = 0) -> list[jax.Array]:
         """Image [B, H, W, 3] in [0, 1] to num_taps maps, of sizes 1, 1/2, 1/4, 1/8, 1/16.
 
-        The last `num_constants` images are constants: gradients flow through the others alone.
+        The last `num_constants` images are constants: gradients flow through the others alone, see `convolve`.
         """
         x = normalize_imagenet(image)
         taps, convolution = [], 0

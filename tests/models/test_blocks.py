@@ -164,6 +164,12 @@ def test_convolution_is_flaxs(name, dtype):
         )
 
 
+def test_constant_images_are_for_plain_convolutions():
+    conv = Conv(2, 3, padding=1, upsample=True, num_constants=1)
+    with pytest.raises(ValueError, match="plain convolutions"):
+        conv.init(jax.random.key(0), jnp.zeros((2, 4, 4, 3)))
+
+
 def test_bfloat16_images_stay_bfloat16():
     """In the compute type, also where the parameters are float32."""
     x = jnp.ones((1, 4, 4, 3), jnp.bfloat16)

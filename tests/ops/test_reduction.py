@@ -189,3 +189,11 @@ def test_nothing_is_left_of_one_pixel(name):
     pool, _ = POOLS[name]
     assert pool(jnp.ones((2, 1, 4, 3))).shape == (2, 0, 2, 3)
     np.testing.assert_array_equal(jax.grad(lambda x: jnp.sum(pool(x)))(jnp.ones((2, 1, 4, 3))), 0)
+
+
+def test_max_pool_passes_no_gradient_to_constants():
+    x = jax.random.normal(jax.random.key(0), (3, 4, 5, 2))
+    gradient = jax.grad(lambda x, count: jnp.sum(jnp.square(max_pool(x, count))))
+    expected = gradient(x, 0).at[1:].set(0)
+    np.testing.assert_array_equal(gradient(x, 2), expected)
+    np.testing.assert_array_equal(max_pool(x, 2), max_pool(x))
