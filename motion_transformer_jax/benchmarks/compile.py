@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 from motion_transformer_jax.benchmarks.compile_clock import Compilation, CompileClock
 from motion_transformer_jax.benchmarks.random_weights import random_variables
-from motion_transformer_jax.benchmarks.train import Trainer, check_trainable
+from motion_transformer_jax.benchmarks.train import Trainer, check_trainable, create_batch
 from motion_transformer_jax.host_memory import keep_freed_memory
 from motion_transformer_jax.inference.animator import Animator
 from motion_transformer_jax.training.state import without_discriminator
@@ -94,7 +94,7 @@ def _animation(config: ConfigDict) -> Callable[[], object]:
 
 
 def _training_step(config: ConfigDict) -> Callable[[], object]:
-    trainer = Trainer(config, 1)
+    trainer = Trainer(config, create_batch(config), 1)
     return lambda: trainer.run(1)
 
 

@@ -93,12 +93,13 @@ def official_peer(
       UserError: its networks do not take these weights.
     """
     if peer is None:
+        del variables  # memory, which is measured
         yield None
         return
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "weights.npz"
         _save_weights(weights, config, variables)
-        del variables  # memory, which is measured
+        del variables
         setup = Setup(
             checkout=peer.checkout.resolve(),
             configuration=_configuration(config, peer),

@@ -36,18 +36,23 @@ class Trainer:
 
     Attributes:
       mesh: the devices.
-      batch: {"source", "driving"}, uint8 [B, S, S, 3], on the host.
     """
 
-    def __init__(self, config: ConfigDict, num_devices: int):
-        """Makes all but what is compiled; the config's batch size counts over all devices."""
+    def __init__(self, config: ConfigDict, batch: dict[str, np.ndarray], num_devices: int):
+        """Makes all but what is compiled.
+
+        Args:
+          config: an experiment's.
+          batch: {"source", "driving"}, uint8 [B, S, S, 3], for all devices together.
+          num_devices: the first ones.
+        """
         self.mesh: Mesh = create_mesh(jax.devices()[:num_devices])
-        self.batch = _create_batch(config)
+        self._num_pairs = len(batch["source"])
         self._config = config
         self._optimizer = create_configured_optimizer(config, milestone_steps=())
         self._state = replicate(self._create_state(random_variables(config)), self.mesh)
         self._vgg = replicate(random_vgg19(config.seed, num_taps=len(used_tap_weights(config))), self.mesh)
-        self._placed = shard_batch(self.batch, self.mesh)
+        self._placed = shard_batch(batch, self.mesh)
         self._step = self._create_step(self._vgg)
 
     def run(self, steps: int) -> None:
@@ -64,7 +69,7 @@ class Trainer:
             return self._create_step(vgg)(state, batch)
 
         counted = count_multiply_adds(step, (self._state, self._vgg), self._placed)  # of one device
-        return (counted.layers + counted.activations) * self.mesh.size // len(self.batch["source"])
+        return (counted.layers + counted.activations) * self.mesh.size // self._num_pairs
 
     def _create_step(self, vgg: dict) -> Callable:
         return create_train_step(self._config, self._optimizer, self.mesh, vgg)
@@ -103,9 +108,10 @@ def measure_training(
     prepare_peer(config, peer)
     check_trainable(config, batch_size=batch_size, num_devices=num_devices)
     steps = steps or (1 if jax.default_backend() == "cpu" else 10)
-    trainer = Trainer(config, num_devices)
-    with official_peer(config, peer, random_variables(config), trainer.batch) as official:
-        return _measure(config, trainer, repeats, steps, official, profile)
+    batch = create_batch(config)
+    # The peer first, as it needs our weights for a moment, and the room for them is used again.
+    with official_peer(config, peer, random_variables(config), batch) as official:
+        return _measure(config, Trainer(config, batch, num_devices), repeats, steps, official, profile)
 
 
 def check_trainable(config: ConfigDict, *, batch_size: int, num_devices: int = 1) -> None:
@@ -121,7 +127,7 @@ def check_trainable(config: ConfigDict, *, batch_size: int, num_devices: int = 1
     validate_config(config, device_count=num_devices, need_data=False)
 
 
-def _create_batch(config: ConfigDict) -> dict[str, np.ndarray]:
+def create_batch(config: ConfigDict) -> dict[str, np.ndarray]:
     """Pairs of a puppet's frames, one puppet for each."""
     count = config.train.batch_size
     options = {"num_identities": count, "clips_per_identity": 1, "size": config.model.image_size}
@@ -133,13 +139,16 @@ def _create_batch(config: ConfigDict) -> dict[str, np.ndarray]:
 def _measure(
     config: ConfigDict, trainer: Trainer, repeats: int, steps: int, official: Callable | None, profile: str | None
 ) -> Speed:
-    clock, multiply_adds = CompileClock(), trainer.multiply_adds()
+    clock = CompileClock()
     with clock.timed():
         trainer.run(1)
     ours = functools.partial(trainer.run, steps)
     peers = official and functools.partial(official, "run", steps)
     measured = measure_in_turn(ours, peers, dtype=config.dtype, repeats=repeats)
     devices, pairs = list(trainer.mesh.devices.flat), steps * config.train.batch_size
+    # Before the multiply-adds are counted, which takes memory that training does not.
+    ours_side = Side(Rate.of(measured.ours, pairs), peak_mib(devices))
+    peer_side = measured.peer and Side(Rate.of(measured.peer, pairs), official("peak_memory_mib"))
     return Speed(
         unit="pairs",
         config=config.name,
@@ -148,11 +157,11 @@ def _measure(
         dtype=config.dtype,
         num_devices=len(devices),
         device_kind=devices[0].device_kind,
-        ours=Side(Rate.of(measured.ours, pairs), peak_mib(devices)),
+        ours=ours_side,
         compilation=clock.compilation,
         stages={"step": measured.ours.median / steps},
-        multiply_adds=multiply_adds,
+        multiply_adds=trainer.multiply_adds(),
         matrix_product_rate=measured.matrix_product_rate,
-        peer=measured.peer and Side(Rate.of(measured.peer, pairs), official("peak_memory_mib")),
+        peer=peer_side,
         profile=profiled(ours, profile),
     )

@@ -14,6 +14,7 @@ from motion_transformer_jax.ops.resize import upsample_nearest
 from motion_transformer_jax.ops.winograd import (
     SAME,
     UPSAMPLED,
+    Algorithm,
     winograd,
     winograd_input_gradient,
     winograd_kernel_gradient,
@@ -26,6 +27,8 @@ _WINOGRAD_CHANNELS, _WINOGRAD_NUMBERS = 64, 32 * 32 * 128
 _WINOGRAD_GRADIENT_CHANNELS, _WINOGRAD_GRADIENT_NUMBERS = 32, 16 * 16 * 128  # for a kernel's gradient
 _LOOPED_NUMBERS = 64 * 64 * 64  # above, a loop over the rows of a kernel gradient's patches is 5 to 20 % slower
 _WINOGRAD_UPSAMPLED_PIXELS = 8 * 8
+_STRIP_NUMBERS = 2**23  # of patches at once, where there are more than _WHOLE_NUMBERS; below, strips are no faster
+_WHOLE_NUMBERS = 3 * 2**23
 _FEW_CHANNELS = 16
 _FEW_PIXELS = 8 * 8
 
@@ -42,7 +45,7 @@ def convolve_on_cpu(
     size, _, *channels = kernel.shape
     if _keeps_size(size, stride, padding):
         if size == 3 and _suits_winograd(x, *channels):
-            return winograd(SAME, x, kernel, finish)
+            return winograd(SAME, x, kernel, finish, _rows_of_strip(SAME, x, *channels))
         if _has_few_outputs(*channels):
             return finish(_to_few_channels(x, kernel))
     if padding > 0 and _is_small(x):
@@ -67,7 +70,9 @@ def kernel_gradient_on_cpu(x: jax.Array, gradient: jax.Array, *, size: int, stri
     if not _keeps_size(size, stride, padding) or _is_small(x):
         return _kernel_gradient_by_patches(x, gradient, size=size, stride=stride, padding=padding)
     if size == 3 and _suits_winograd_gradient(x, *channels):
-        return winograd_kernel_gradient(SAME, x, gradient, looped=_num_pixels(x) * max(channels) <= _LOOPED_NUMBERS)
+        looped = _num_pixels(x) * max(channels) <= _LOOPED_NUMBERS
+        rows = _rows_of_strip(SAME, x, *channels)
+        return winograd_kernel_gradient(SAME, x, gradient, looped=looped, rows=rows)
     if _has_few_outputs(*channels):
         return _few_channels_kernel_gradient(x, gradient, size)
     return _kernel_gradient_by_xla(x, gradient, padding)
@@ -76,15 +81,16 @@ def kernel_gradient_on_cpu(x: jax.Array, gradient: jax.Array, *, size: int, stri
 def upsampled_on_cpu(x: jax.Array, kernel: jax.Array, finish: Callable[[jax.Array], jax.Array]) -> jax.Array:
     """A 3×3 convolution of the ×2 enlargement, see `convolve_on_cpu`: [B, H, W, C] to [B, 2H, 2W, D]."""
     if _upsampled_suits_winograd(x, kernel):
-        return winograd(UPSAMPLED, x, kernel, finish)
+        return winograd(UPSAMPLED, x, kernel, finish, _rows_of_strip(UPSAMPLED, x, *kernel.shape[2:]))
     return convolve_on_cpu(upsample_nearest(x, 2), kernel, stride=1, padding=1, finish=finish)
 
 
 def upsampled_gradients_on_cpu(x: jax.Array, kernel: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The gradients of `upsampled_on_cpu` by image and kernel."""
     if _upsampled_suits_winograd(x, kernel):
+        rows = _rows_of_strip(UPSAMPLED, x, *kernel.shape[2:])
         input_gradient = winograd_input_gradient(UPSAMPLED, kernel, gradient)
-        return input_gradient, winograd_kernel_gradient(UPSAMPLED, x, gradient)
+        return input_gradient, winograd_kernel_gradient(UPSAMPLED, x, gradient, rows=rows)
     large, shrink = jax.vjp(lambda x: upsample_nearest(x, 2), x)
     large_gradient = input_gradient_on_cpu(kernel, gradient, shape=large.shape, stride=1, padding=1)
     return shrink(large_gradient)[0], kernel_gradient_on_cpu(large, gradient, size=3, stride=1, padding=1)
@@ -92,6 +98,16 @@ def upsampled_gradients_on_cpu(x: jax.Array, kernel: jax.Array, gradient: jax.Ar
 
 def _upsampled_suits_winograd(x: jax.Array, kernel: jax.Array) -> bool:
     return min(kernel.shape[2:]) >= _WINOGRAD_CHANNELS and _num_pixels(x) >= _WINOGRAD_UPSAMPLED_PIXELS
+
+
+def _rows_of_strip(algorithm: Algorithm, x: jax.Array, *channels: int) -> int | None:
+    """How many rows of an image Winograd's algorithm takes at once; None for all of the batch."""
+    batch, height, width, _ = x.shape
+    numbers_of_row = width * sum(channels) * algorithm.patch**2 / algorithm.step**2
+    if batch * height * numbers_of_row <= _WHOLE_NUMBERS:
+        return None
+    divisors = (rows for rows in range(algorithm.step, height + 1, algorithm.step) if height % rows == 0)
+    return max((rows for rows in divisors if rows * numbers_of_row <= _STRIP_NUMBERS), default=algorithm.step)
 
 
 def _keeps_size(size: int, stride: int, padding: int) -> bool:

@@ -5,7 +5,8 @@ basis, multiplies them there point by point, and takes the products to tiles of 
 - F(4×4, 3×3): a tile of 4×4 pixels by 36 products per pair of channels instead of 144;
 - nearest ×2 enlargement followed by a 3×3 convolution: 2×2 pixels by 9 products instead of 36.
 Worth it where matrix products are the limit: on CPUs. Each row of the patches is one array and one batch of products:
-with an array for each place XLA has thousands of operations to order, with one for all it moves more memory.
+with an array for each place XLA has thousands of operations to order, with one for all it moves more memory. Large
+images can go strip by strip, so that the patches of one stay near the processor.
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from motion_transformer_jax.ops.fusion import apart
 from motion_transformer_jax.ops.products import product_over_rows
@@ -79,6 +81,7 @@ def winograd(
     x: jax.Array,
     kernel: jax.Array,
     finish: Callable[[jax.Array], jax.Array] = lambda pixels: pixels,
+    rows: int | None = None,
 ) -> jax.Array:
     """A 3×3 convolution with stride 1 and zeros outside, of the image or of its ×2 enlargement.
 
@@ -87,21 +90,20 @@ def winograd(
       x: [B, H, W, C], floating; for SAME H and W divisible by 4.
       kernel: [3, 3, C, D] in the type of x.
       finish: what is computed of each number of the result on its way to memory, of arrays [..., D].
+      rows: of the image in one strip, a divisor of H and for SAME a multiple of 4; None for the whole batch at once.
 
     Returns:
       [B, H, W, D], for UPSAMPLED [B, 2H, 2W, D], in the type of x.
     """
-    batch, height, width = x.shape[0], x.shape[1] // algorithm.step, x.shape[2] // algorithm.step
     padded, kernels = _padded(x), _kernel_patches(algorithm, kernel)
-    products = [
-        (_input_row(algorithm, weights, padded) @ patches).reshape(algorithm.patch, batch, height, width, -1)
-        for weights, patches in zip(algorithm.input, kernels, strict=True)
-    ]
-    rows = []
-    for columns in _apply(algorithm.output, products):
-        pixels = jnp.stack(_apply(algorithm.output, jnp.unstack(columns)), axis=3)
-        rows.append(finish(pixels.reshape(batch, height, width * algorithm.tile, -1)))
-    return jnp.stack(rows, axis=2).reshape(batch, height * algorithm.tile, width * algorithm.tile, -1)
+    compute = functools.partial(_of_padded, algorithm, finish)
+    if rows is None:
+        return compute(padded, kernels)
+    batch, height, width, _ = x.shape
+    scale = algorithm.tile // algorithm.step
+    strips = jnp.arange(batch * height // rows)
+    result = lax.map(lambda strip: apart(compute)(_strip(padded, strip, rows, reach=2), kernels), strips)
+    return result.reshape(batch, height * scale, width * scale, -1)
 
 
 def winograd_input_gradient(algorithm: Algorithm, kernel: jax.Array, gradient: jax.Array) -> jax.Array:
@@ -130,7 +132,7 @@ def winograd_input_gradient(algorithm: Algorithm, kernel: jax.Array, gradient: j
 
 
 def winograd_kernel_gradient(
-    algorithm: Algorithm, x: jax.Array, gradient: jax.Array, *, looped: bool = False
+    algorithm: Algorithm, x: jax.Array, gradient: jax.Array, *, looped: bool = False, rows: int | None = None
 ) -> jax.Array:
     """The gradient of `winograd` by its kernel, [3, 3, C, D].
 
@@ -140,22 +142,64 @@ def winograd_kernel_gradient(
       gradient: by the result, of its shape.
       looped: whether the rows of patches are turns of a loop, which leaves a quarter of the operations to compile, and
         takes longer for large images or many channels.
+      rows: of the image in one strip, as there.
     """
-    padded, weights = _padded(x), (algorithm.input, algorithm.output.T)
-    if looped:
-        rows = [jnp.asarray(matrix, x.dtype) for matrix in weights]
-        products = jax.lax.map(lambda row: _row_of_kernel_gradient(algorithm, *row, padded, gradient), rows)
+    padded, compute = _padded(x), functools.partial(_kernel_gradient_products, algorithm, looped)
+    if rows is None:
+        products = compute(padded, gradient)
     else:
-        # Apart, since XLA would make the patches of all rows before it multiplies the first.
-        products = jnp.stack(
-            [
-                apart(functools.partial(_row_of_kernel_gradient, algorithm, *row))(padded, gradient)
-                for row in zip(*weights, strict=True)
-            ]
-        )
+        scale = algorithm.tile // algorithm.step
+
+        def add_strip(total: jax.Array, strip: jax.Array) -> tuple[jax.Array, None]:
+            of_result = _strip(gradient, strip, rows * scale)
+            return total + compute(_strip(padded, strip, rows, reach=2), of_result), None
+
+        total = jnp.zeros((algorithm.patch, algorithm.patch, x.shape[-1], gradient.shape[-1]), x.dtype)
+        products, _ = lax.scan(add_strip, total, jnp.arange(x.shape[0] * x.shape[1] // rows))
     transform = jnp.asarray(np.kron(algorithm.kernel, algorithm.kernel), x.dtype)
     gradient = jnp.einsum("pk,pn->kn", transform, products.reshape(len(transform), -1), precision="highest")
     return gradient.reshape(3, 3, *products.shape[2:])
+
+
+def _of_padded(
+    algorithm: Algorithm,
+    finish: Callable[[jax.Array], jax.Array],
+    padded: jax.Array,
+    kernels: Sequence[jax.Array],
+) -> jax.Array:
+    """`winograd` of what `_padded` and `_kernel_patches` give."""
+    batch, height, width = len(padded), *((length - 2) // algorithm.step for length in padded.shape[1:3])
+    products = [
+        (_input_row(algorithm, weights, padded) @ patches).reshape(algorithm.patch, batch, height, width, -1)
+        for weights, patches in zip(algorithm.input, kernels, strict=True)
+    ]
+    rows = []
+    for columns in _apply(algorithm.output, products):
+        pixels = jnp.stack(_apply(algorithm.output, jnp.unstack(columns)), axis=3)
+        rows.append(finish(pixels.reshape(batch, height, width * algorithm.tile, -1)))
+    return jnp.stack(rows, axis=2).reshape(batch, height * algorithm.tile, width * algorithm.tile, -1)
+
+
+def _kernel_gradient_products(algorithm: Algorithm, looped: bool, padded: jax.Array, gradient: jax.Array) -> jax.Array:
+    """[P, P, C, D], the products of all patches of the input and of the gradient, summed over the tiles."""
+    weights = algorithm.input, algorithm.output.T
+    if looped:
+        matrices = [jnp.asarray(matrix, padded.dtype) for matrix in weights]
+        return lax.map(lambda row: _row_of_kernel_gradient(algorithm, *row, padded, gradient), matrices)
+    # Apart, since XLA would make the patches of all rows before it multiplies the first.
+    return jnp.stack(
+        [
+            apart(functools.partial(_row_of_kernel_gradient, algorithm, *row))(padded, gradient)
+            for row in zip(*weights, strict=True)
+        ]
+    )
+
+
+def _strip(images: jax.Array, index: jax.Array, rows: int, reach: int = 0) -> jax.Array:
+    """[1, rows + reach, W, C] of images [B, H + reach, W, C]: the first image's strips come first, from above."""
+    number = (images.shape[1] - reach) // rows
+    start = index // number, index % number * rows, 0, 0
+    return lax.dynamic_slice(images, start, (1, rows + reach, *images.shape[2:]))
 
 
 def _kernel_patches(algorithm: Algorithm, kernel: jax.Array) -> list[jax.Array]:
@@ -205,7 +249,7 @@ def _shifted(x: jax.Array, by: int, *, axis: int) -> jax.Array:
     widths = [(0, 0)] * x.ndim
     widths[axis] = (1, 0) if by == 1 else (0, 1)
     start = 0 if by == 1 else 1
-    return jax.lax.slice_in_dim(jnp.pad(x, widths), start, start + x.shape[axis], axis=axis)
+    return lax.slice_in_dim(jnp.pad(x, widths), start, start + x.shape[axis], axis=axis)
 
 
 def _apply(matrix: np.ndarray, arrays: Sequence[jax.Array]) -> list[jax.Array]:
