@@ -38,14 +38,16 @@ class Trainer:
       mesh: the devices.
     """
 
-    def __init__(self, config: ConfigDict, batch: dict[str, np.ndarray], num_devices: int):
+    def __init__(self, config: ConfigDict, batch: dict[str, np.ndarray], num_devices: int, *, named: bool = False):
         """Makes all but what is compiled.
 
         Args:
           config: an experiment's.
           batch: {"source", "driving"}, uint8 [B, S, S, 3], for all devices together.
           num_devices: the first ones.
+          named: whether the step's operations have names in profiles.
         """
+        self._named = named
         self.mesh: Mesh = create_mesh(jax.devices()[:num_devices])
         self._num_pairs = len(batch["source"])
         self._config = config
@@ -72,7 +74,7 @@ class Trainer:
         return (counted.layers + counted.activations) * self.mesh.size // self._num_pairs
 
     def _create_step(self, vgg: dict) -> Callable:
-        return create_train_step(self._config, self._optimizer, self.mesh, vgg)
+        return create_train_step(self._config, self._optimizer, self.mesh, vgg, named=self._named)
 
     def _create_state(self, variables: dict) -> TrainState:
         variables = jax.tree.map(jnp.asarray, variables)
@@ -111,7 +113,8 @@ def measure_training(
     batch = create_batch(config)
     # The peer first, as it needs our weights for a moment, and the room for them is used again.
     with official_peer(config, peer, random_variables(config), batch) as official:
-        return _measure(config, Trainer(config, batch, num_devices), repeats, steps, official, profile)
+        trainer = Trainer(config, batch, num_devices, named=profile is not None)
+        return _measure(config, trainer, repeats, steps, official, profile)
 
 
 def check_trainable(config: ConfigDict, *, batch_size: int, num_devices: int = 1) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from jax.extend.mlir import passmanager
 
 from motion_transformer_jax.host_memory import forget_tracing, trim_after_compilations
 
@@ -48,11 +49,17 @@ def jit_program(function: Callable, **options) -> Callable:
     return program
 
 
-def compile_once(function: Callable, **options) -> Callable:
+def compile_once(function: Callable, *, named: bool = False, **options) -> Callable:
     """`jit_program`, compiled at the first call; arrays of later calls must have the shapes and places of that one's.
 
     It does without what JAX remembers of tracing, which commands that compile for minutes forget. A call with other
     shapes raises a TypeError, one with arrays in other places a ValueError.
+
+    Args:
+      function: as of `jit_program`.
+      named: whether operations know where they come from, for profiles. On CPUs they forget it otherwise: in programs
+        of a hundred thousand operations that takes memory.
+      **options: as of `jit_program`.
     """
     program = jit_program(function, **options)
     compiled = None
@@ -64,6 +71,8 @@ def compile_once(function: Callable, **options) -> Callable:
             return program(*args)
         if compiled is None:
             lowered = program.jitted().lower(*args)
+            if on_cpu() and not named:
+                _forget_names(lowered)
             forget_tracing()
             compiled = lowered.compile()
             del lowered
@@ -71,6 +80,12 @@ def compile_once(function: Callable, **options) -> Callable:
         return compiled(*args)
 
     return call
+
+
+def _forget_names(lowered: jax.stages.Lowered) -> None:
+    module = lowered.compiler_ir("stablehlo")
+    with module.context:
+        passmanager.PassManager.parse("builtin.module(strip-debuginfo)").run(module.operation)
 
 
 def _is_traced(tree: Any) -> bool:

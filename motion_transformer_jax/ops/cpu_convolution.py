@@ -27,8 +27,8 @@ _WINOGRAD_CHANNELS, _WINOGRAD_NUMBERS = 64, 32 * 32 * 128
 _WINOGRAD_GRADIENT_CHANNELS, _WINOGRAD_GRADIENT_NUMBERS = 32, 16 * 16 * 128  # for a kernel's gradient
 _LOOPED_NUMBERS = 64 * 64 * 64  # above, a loop over the rows of a kernel gradient's patches is 5 to 20 % slower
 _WINOGRAD_UPSAMPLED_PIXELS = 8 * 8
-_STRIP_NUMBERS = 2**23  # of patches at once, where there are more than _WHOLE_NUMBERS; below, strips are no faster
-_WHOLE_NUMBERS = 3 * 2**23
+_WHOLE_NUMBERS = 25_000_000  # of Winograd's patches; strips are no faster for fewer
+_STRIP_NUMBERS = 10_000_000  # of a strip's, at most
 _FEW_CHANNELS = 16
 _FEW_PIXELS = 8 * 8
 

@@ -62,26 +62,28 @@ def _read_forward(pixels: jax.Array, x: jax.Array, y: jax.Array, height: int, wi
 
 
 def _read_backward(height: int, width: int, saved: tuple[jax.Array, jax.Array, jax.Array], gradient: jax.Array):
-    def computed(function: Callable):
-        function = functools.partial(function, height=height, width=width)
+    def computed(on_cpu: Callable, elsewhere: Callable):
+        on_cpu, elsewhere = (functools.partial(each, height=height, width=width) for each in (on_cpu, elsewhere))
 
-        def elsewhere(pixels: jax.Array, x: jax.Array, y: jax.Array, gradient: jax.Array):
-            return function(pixels, *lax.optimization_barrier((x, y, gradient)))
+        def behind_barrier(pixels: jax.Array, x: jax.Array, y: jax.Array, gradient: jax.Array):
+            return elsewhere(pixels, *lax.optimization_barrier((x, y, gradient)))
 
-        return lax.platform_dependent(*saved, gradient, cpu=apart(function), default=elsewhere)
+        return lax.platform_dependent(*saved, gradient, cpu=apart(on_cpu), default=behind_barrier)
 
     # Each apart from the other, so that the one by a photograph, which nobody reads, is not computed; and in both the
-    # pixels are read anew, not kept from the forward pass.
-    return computed(_pixel_gradient), *computed(_position_gradients)
+    # pixels are read anew, not kept from the forward pass. The corners too: XLA would weight the gradient for all four
+    # before it adds the first.
+    pixel_gradients = (functools.partial(_pixel_gradient, add=add) for add in (apart(_add_weighted), _add_weighted))
+    return computed(*pixel_gradients), *computed(_position_gradients, _position_gradients)
 
 
 def _pixel_gradient(
-    pixels: jax.Array, x: jax.Array, y: jax.Array, gradient: jax.Array, *, height: int, width: int
+    pixels: jax.Array, x: jax.Array, y: jax.Array, gradient: jax.Array, *, height: int, width: int, add: Callable
 ) -> jax.Array:
     # Of one array of the wider type: sums of many small numbers, in bfloat16, would lose them.
     total = jnp.zeros(pixels.shape, gradient.dtype)
     for index, weight, _, _ in _corners(x, y, height, width):
-        total = _scatter(total, index, gradient * weight[..., None])
+        total = add(total, index, weight, gradient)
     return total.astype(pixels.dtype)
 
 
@@ -172,6 +174,7 @@ def _gather(pixels: jax.Array, index: jax.Array) -> jax.Array:
     return jax.vmap(lambda rows, i: rows.at[i].get(mode="promise_in_bounds"))(pixels, index)
 
 
-def _scatter(pixels: jax.Array, index: jax.Array, added: jax.Array) -> jax.Array:
-    """[B, N, C] with [B, h, w, C] added at [B, h, w]."""
+def _add_weighted(pixels: jax.Array, index: jax.Array, weight: jax.Array, added: jax.Array) -> jax.Array:
+    """[B, N, C] with [B, h, w, C] times the weight [B, h, w] added at [B, h, w]."""
+    added = added * weight[..., None]
     return jax.vmap(lambda rows, i, new: rows.at[i].add(new, mode="promise_in_bounds"))(pixels, index, added)

@@ -95,14 +95,13 @@ def winograd(
     Returns:
       [B, H, W, D], for UPSAMPLED [B, 2H, 2W, D], in the type of x.
     """
-    padded, kernels = _padded(x), _kernel_patches(algorithm, kernel)
-    compute = functools.partial(_of_padded, algorithm, finish)
+    kernels, compute = _kernel_patches(algorithm, kernel), functools.partial(_of_padded, algorithm, finish)
     if rows is None:
-        return compute(padded, kernels)
+        return compute(_padded(x), kernels)
     batch, height, width, _ = x.shape
     scale = algorithm.tile // algorithm.step
     strips = jnp.arange(batch * height // rows)
-    result = lax.map(lambda strip: apart(compute)(_strip(padded, strip, rows, reach=2), kernels), strips)
+    result = lax.map(lambda strip: apart(compute)(_padded_strip(x, strip, rows), kernels), strips)
     return result.reshape(batch, height * scale, width * scale, -1)
 
 
@@ -144,15 +143,14 @@ def winograd_kernel_gradient(
         takes longer for large images or many channels.
       rows: of the image in one strip, as there.
     """
-    padded, compute = _padded(x), functools.partial(_kernel_gradient_products, algorithm, looped)
+    compute = functools.partial(_kernel_gradient_products, algorithm, looped)
     if rows is None:
-        products = compute(padded, gradient)
+        products = compute(_padded(x), gradient)
     else:
         scale = algorithm.tile // algorithm.step
 
         def add_strip(total: jax.Array, strip: jax.Array) -> tuple[jax.Array, None]:
-            of_result = _strip(gradient, strip, rows * scale)
-            return total + compute(_strip(padded, strip, rows, reach=2), of_result), None
+            return total + compute(_padded_strip(x, strip, rows), _strip(gradient, strip, rows * scale)), None
 
         total = jnp.zeros((algorithm.patch, algorithm.patch, x.shape[-1], gradient.shape[-1]), x.dtype)
         products, _ = lax.scan(add_strip, total, jnp.arange(x.shape[0] * x.shape[1] // rows))
@@ -195,11 +193,29 @@ def _kernel_gradient_products(algorithm: Algorithm, looped: bool, padded: jax.Ar
     )
 
 
-def _strip(images: jax.Array, index: jax.Array, rows: int, reach: int = 0) -> jax.Array:
-    """[1, rows + reach, W, C] of images [B, H + reach, W, C]: the first image's strips come first, from above."""
-    number = (images.shape[1] - reach) // rows
-    start = index // number, index % number * rows, 0, 0
-    return lax.dynamic_slice(images, start, (1, rows + reach, *images.shape[2:]))
+def _strip(images: jax.Array, index: jax.Array, rows: int) -> jax.Array:
+    """[1, rows, W, C] of images [B, H, W, C]: the first image's strips come first, from above."""
+    image, top = _place_of_strip(images, index, rows)
+    return _rows(images, image, top, rows)
+
+
+def _padded_strip(images: jax.Array, index: jax.Array, rows: int) -> jax.Array:
+    """[1, rows + 2, W + 2, C], a strip with what lies around it, zeros outside the image, as `_padded` has it."""
+    image, top = _place_of_strip(images, index, rows)
+    number = min(rows + 2, images.shape[1])
+    start = jnp.clip(top - 1, 0, images.shape[1] - number)
+    padded = jnp.pad(_rows(images, image, start, number), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    return _rows(padded, 0, top - start, rows + 2)
+
+
+def _place_of_strip(images: jax.Array, index: jax.Array, rows: int) -> tuple[jax.Array, jax.Array]:
+    """Which image, and its first row."""
+    number = images.shape[1] // rows
+    return index // number, index % number * rows
+
+
+def _rows(images: jax.Array, image: jax.Array, top: jax.Array, number: int) -> jax.Array:
+    return lax.dynamic_slice(images, (image, top, 0, 0), (1, number, *images.shape[2:]))
 
 
 def _kernel_patches(algorithm: Algorithm, kernel: jax.Array) -> list[jax.Array]:

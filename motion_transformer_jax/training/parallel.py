@@ -26,11 +26,11 @@ def create_mesh(devices: list[jax.Device] | None = None) -> Mesh:
     return Mesh(np.array(devices), (DATA_AXIS,), axis_types=(AxisType.Auto,))
 
 
-def map_over_data(step: Callable, mesh: Mesh) -> Callable:
+def map_over_data(step: Callable, mesh: Mesh, *, named: bool = False) -> Callable:
     """Maps `step(state, batch, *constants)` over the devices and compiles it, for the arguments of its first call.
 
     The state and the constants are replicated, the batch's arrays are split along their first axis, and both results
-    are replicated. The state's buffers are donated.
+    are replicated. The state's buffers are donated. `named` is that of `compile_once`.
     """
 
     def mapped(state, batch, *constants):
@@ -39,7 +39,7 @@ def map_over_data(step: Callable, mesh: Mesh) -> Callable:
         function = jax.shard_map(step, mesh=mesh, in_specs=specs, out_specs=P(), check_vma=False)
         return function(state, batch, *constants)
 
-    return compile_once(mapped, donate_argnums=0)
+    return compile_once(mapped, named=named, donate_argnums=0)
 
 
 def replicate(tree, mesh: Mesh):

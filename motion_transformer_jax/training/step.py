@@ -231,8 +231,14 @@ def create_train_step(
     optimizer: optax.GradientTransformationExtraArgs,
     mesh: Mesh,
     vgg_params: dict,
+    *,
+    named: bool = False,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """The compiled update, mapped over the mesh's devices.
+
+    Args:
+        config, optimizer, mesh, vgg_params: of the experiment.
+        named: whether its operations have names in profiles; off CPUs they have them anyway.
 
     Returns:
         A function of the state (donated) and the global batch {"source", "driving"}, uint8 [B, H, W, 3], with
@@ -262,7 +268,7 @@ def create_train_step(
         finite, metrics = check_finite(metrics)
         return apply_gradients(config, optimizer, state, gradients, batch_stats, finite=finite), metrics
 
-    mapped = map_over_data(step, mesh)
+    mapped = map_over_data(step, mesh, named=named)
     return lambda state, batch: mapped(state, batch, vgg_params)
 
 
