@@ -9,10 +9,10 @@ import jax.numpy as jnp
 
 from motion_transformer_jax.errors import UserError
 
-# Rows, inner columns, columns. On CPU that of a 3x3 convolution of 256 channels at 64x64.
-_CPU_SHAPE = (4096, 2304, 256)
-_ACCELERATOR_SHAPE = (8192, 8192, 8192)
-_CALLS = 8
+# Rows, inner columns, columns, and how many products in a call. On CPU that of a 3x3 convolution of 256 channels at
+# 32x32: small, as memory is measured beside it.
+_CPU_SHAPE, _CPU_PRODUCTS = (1024, 2304, 256), 32
+_ACCELERATOR_SHAPE, _ACCELERATOR_PRODUCTS = (8192, 8192, 8192), 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +30,9 @@ class MatrixProducts:
 
 def create_matrix_products(dtype: str) -> MatrixProducts:
     """Products of `dtype` on the first device, at JAX's default precision, as the networks use it."""
-    shape = _CPU_SHAPE if jax.default_backend() == "cpu" else _ACCELERATOR_SHAPE
-    rows, inner, columns = shape
+    on_cpu = jax.default_backend() == "cpu"
+    rows, inner, columns = shape = _CPU_SHAPE if on_cpu else _ACCELERATOR_SHAPE
+    number = _CPU_PRODUCTS if on_cpu else _ACCELERATOR_PRODUCTS
     # Of random numbers: chips are faster at equal ones.
     left, right = (
         jax.random.normal(jax.random.key(seed), size, dtype)
@@ -40,11 +41,11 @@ def create_matrix_products(dtype: str) -> MatrixProducts:
     product = jax.jit(jnp.matmul)
 
     def call() -> object:
-        for _ in range(_CALLS):
-            result = product(left, right)  # in order; the results are not kept, as memory is measured beside
+        for _ in range(number):
+            result = product(left, right)  # in order, and none but the last is kept
         return jax.block_until_ready(result)
 
-    return MatrixProducts(call, _CALLS * math.prod(shape))
+    return MatrixProducts(call, number * math.prod(shape))
 
 
 def check_devices(number: int) -> None:

@@ -51,3 +51,22 @@ def test_programs_compiled_once_need_nothing_of_their_tracing():
     assert jax.jit(double)(jnp.ones(2), 1.0)[0].tolist() == [2, 2]  # of another shape, within another program
     with pytest.raises(TypeError, match="compiled"):
         double(jnp.ones(2), 1.0)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_programs_compiled_once_have_names_where_asked_for(named, monkeypatch):
+    texts = []
+    as_text, compile_ = jax.stages.Lowered.as_text, jax.stages.Lowered.compile
+    # What is handed to the compiler: what comes from its cache has the names that it was compiled with.
+    monkeypatch.setattr(
+        jax.stages.Lowered, "compile", lambda self: texts.append(as_text(self, debug_info=True)) or compile_(self)
+    )
+
+    def of_a_layer(x):
+        with jax.named_scope("layer"):
+            return jnp.sin(x) @ x
+
+    program = backend.compile_once(of_a_layer, named=named)
+    x = jnp.ones((8, 8))
+    assert jnp.allclose(program(x), jnp.sin(x) @ x)
+    assert [("layer" in text) for text in texts] == [named]

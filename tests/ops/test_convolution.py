@@ -1,6 +1,7 @@
 """Every algorithm against XLA's convolution, and which of them is taken where."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -410,6 +411,29 @@ def test_the_choice_for_gradients_on_cpu():
     assert choice("few pixels") == (0, 2)
     assert choice("strided") == (0, 2)
     assert choice("1x1") == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("image", "channels", "upsampled", "rows"),
+    [
+        ((1, 256, 256, 64), 64, False, None),  # 19 million numbers of patches
+        ((2, 256, 256, 64), 64, False, 128),
+        ((3, 240, 240, 64), 64, False, 120),
+        ((2, 256, 256, 64), 128, False, 64),
+        ((6, 64, 64, 256), 256, False, 64),
+        ((9, 4, 2048, 512), 512, False, 4),  # and still too many
+        ((2, 128, 128, 128), 64, True, 32),
+        ((1, 64, 64, 256), 128, True, None),
+    ],
+)
+def test_strips_of_large_images_on_cpu(image, channels, upsampled, rows):
+    function = convolve_upsampled if upsampled else ours_and_xlas(1, 1)[0]
+    shapes = [jax.ShapeDtypeStruct(shape, np.float32) for shape in (image, (3, 3, image[-1], channels))]
+    text = jax.jit(gradients(function)).trace(*shapes).lower(lowering_platforms=("cpu",)).as_text()
+    _, height, width, inputs = image
+    padded = set(re.findall(rf"tensor<1x(\d+)x{width + 2}x{inputs}xf32>", text))
+    assert str((rows or height) + 2) in padded or rows is None
+    assert ("stablehlo.while" in text) == (rows is not None)
 
 
 @pytest.mark.optimized

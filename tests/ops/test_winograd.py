@@ -86,6 +86,37 @@ def test_automatic_differentiation_agrees(name):
         assert_close(actual, gradient, 1e-5)
 
 
+@pytest.mark.parametrize(("name", "rows"), [("same", 4), ("same", 8), ("same", 16), ("upsampled", 1), ("upsampled", 4)])
+def test_strips_give_what_the_whole_gives(name, rows):
+    """Up to all rows of an image, with and without the loop over the rows of a kernel gradient's patches."""
+    algorithm = ALGORITHMS[name]
+    height = 4 * algorithm.step
+    scale = algorithm.tile // algorithm.step
+    with jax.enable_x64(True):
+        shapes = (3, height, 2 * algorithm.step, 2), (3, 3, 2, 3), (3, height * scale, 2 * algorithm.tile, 3)
+        x, kernel, gradient = draw(*shapes)
+        finish = functools.partial(jnp.maximum, 0)
+        for run in (
+            lambda rows: winograd(algorithm, x, kernel, finish, rows),
+            lambda rows: winograd_kernel_gradient(algorithm, x, gradient, rows=rows),
+            lambda rows: winograd_kernel_gradient(algorithm, x, gradient, looped=True, rows=rows),
+        ):
+            assert_close(run(rows), run(None), 1e-12)
+
+
+@pytest.mark.optimized
+def test_patches_of_one_strip_at_a_time_are_kept_on_cpu():
+    """Of a batch of images; without strips they take 9 times one."""
+    x, kernel = draw((4, 64, 64, 16), (3, 3, 16, 16), dtype=np.float32)
+
+    def temporary_bytes(function, *args):
+        compiled = jax.jit(function, compiler_options=compiler_options()).lower(*args).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert temporary_bytes(lambda *args: winograd(SAME, *args, rows=16), x, kernel) < x.nbytes
+    assert temporary_bytes(lambda *args: winograd_kernel_gradient(SAME, *args, rows=16), x, x) < x.nbytes
+
+
 @named
 def test_many_channels_in_float32(name):
     """Images after a ReLU, of 256 channels."""
