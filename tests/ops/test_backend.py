@@ -62,11 +62,11 @@ def test_programs_compiled_once_have_names_where_asked_for(named, monkeypatch):
         jax.stages.Lowered, "compile", lambda self: texts.append(as_text(self, debug_info=True)) or compile_(self)
     )
 
-    def squared_sine(x):
+    def compute(x):
         with jax.named_scope("layer"):
             return jnp.sin(x) @ x
 
-    program = backend.compile_once(squared_sine, named=named)
+    program = backend.compile_once(compute, named=named)
     x = jnp.ones((8, 8))
     assert jnp.allclose(program(x), jnp.sin(x) @ x)
     assert ("layer" in texts[-1]) == named
