@@ -1,15 +1,19 @@
 """How the process's memory allocator treats what is freed."""
 
+import contextlib
 import ctypes
 import functools
 import gc
 import os
 import platform
+import threading
+from collections.abc import Iterator
 
 # Parameters of glibc's mallopt, from its malloc.h.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
 _COMPILED = "/jax/core/compile/backend_compile_duration"  # JAX's event
 _LONG_SECS = 5
+_TRIM_EVERY_SECS = 2
 _compiles_long = False
 
 
@@ -55,6 +59,31 @@ def forget_tracing() -> None:
     jax.clear_caches()
     gc.collect()
     _trim()
+
+
+@contextlib.contextmanager
+def trim_meanwhile() -> Iterator[None]:
+    """Where programs are compiled for minutes, give freed memory back every other second until the context ends.
+
+    The compiler's passes free gigabytes one after the other, each in blocks that the next one does not fill. Nothing
+    but on glibc.
+    """
+    if not _compiles_long or platform.libc_ver()[0] != "glibc":
+        yield
+        return
+    done = threading.Event()
+
+    def trim() -> None:
+        while not done.wait(_TRIM_EVERY_SECS):
+            _trim()
+
+    thread = threading.Thread(target=trim, name="trim", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 @functools.cache

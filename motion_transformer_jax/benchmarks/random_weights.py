@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,12 +12,16 @@ from motion_transformer_jax.training.state import create_variables
 
 
 def random_variables(config: ConfigDict, seed: int = 0) -> dict:
-    """{"params": ..., "batch_stats": ...} of NumPy arrays, the discriminator's too where it is enabled.
+    """{"params": ..., "batch_stats": ...} of NumPy arrays, the discriminator's too where it is enabled."""
+    return draw_variables(jax.eval_shape(functools.partial(create_variables, config), jax.random.key(0)), seed)
+
+
+def draw_variables(shapes: Any, seed: int = 0) -> Any:
+    """NumPy arrays of these shapes, {"params": ..., "batch_stats": ...}.
 
     Kernels keep the size of what passes through them, so that nothing overflows or vanishes.
     """
     rng = np.random.default_rng(seed)
-    shapes = jax.eval_shape(functools.partial(create_variables, config), jax.random.key(0))
 
     def draw(path: tuple, leaf: jax.ShapeDtypeStruct) -> np.ndarray:
         name = path[-1].key

@@ -18,7 +18,7 @@ from motion_transformer_jax.benchmarks.compile_clock import CompileClock
 from motion_transformer_jax.benchmarks.machine import check_devices
 from motion_transformer_jax.benchmarks.memory import peak_mib
 from motion_transformer_jax.benchmarks.official import Peer, official_peer, prepare_peer
-from motion_transformer_jax.benchmarks.random_weights import random_variables
+from motion_transformer_jax.benchmarks.random_weights import draw_variables, random_variables
 from motion_transformer_jax.benchmarks.speed import Rate, Side, Speed, measure_in_turn, profiled
 from motion_transformer_jax.data.puppets import PuppetVideos
 from motion_transformer_jax.errors import UserError
@@ -26,13 +26,13 @@ from motion_transformer_jax.evaluation.multiply_adds import count_multiply_adds
 from motion_transformer_jax.models.vgg import random_vgg19
 from motion_transformer_jax.training.config_check import validate_config
 from motion_transformer_jax.training.optimizer import create_configured_optimizer
-from motion_transformer_jax.training.parallel import create_mesh, replicate, shard_batch
-from motion_transformer_jax.training.state import TrainState, with_fresh_average
+from motion_transformer_jax.training.parallel import abstract, create_mesh, replicate, shard_batch
+from motion_transformer_jax.training.state import TrainState, create_train_state, with_fresh_average
 from motion_transformer_jax.training.step import create_train_step, used_tap_weights
 
 
 class Trainer:
-    """A training step, its state and its batch.
+    """A training step, its state and its batch: compiled, then started, then run.
 
     Attributes:
       mesh: the devices.
@@ -52,10 +52,20 @@ class Trainer:
         self._num_pairs = len(batch["source"])
         self._config = config
         self._optimizer = create_configured_optimizer(config, milestone_steps=())
-        self._state = replicate(self._create_state(random_variables(config)), self.mesh)
+        self._expected = abstract(lambda: create_train_state(config, self._optimizer), self.mesh)
         self._vgg = replicate(random_vgg19(config.seed, num_taps=len(used_tap_weights(config))), self.mesh)
         self._placed = shard_batch(batch, self.mesh)
         self._step = self._create_step(self._vgg)
+        self._state = None
+
+    def compile(self) -> None:
+        """Compiles the step; to be called first."""
+        self._step.compile(self._expected, self._placed)
+
+    def start(self) -> None:
+        """Draws the weights, after `compile`: as in training, they use memory again that compiling has left."""
+        shapes = {"params": self._expected.params, "batch_stats": self._expected.batch_stats}
+        self._state = replicate(self._create_state(draw_variables(shapes)), self.mesh)
 
     def run(self, steps: int) -> None:
         """Takes so many steps and waits for the last."""
@@ -144,7 +154,9 @@ def _measure(
 ) -> Speed:
     clock = CompileClock()
     with clock.timed():
-        trainer.run(1)
+        trainer.compile()
+    trainer.start()
+    trainer.run(1)  # to warm up
     ours = functools.partial(trainer.run, steps)
     peers = official and functools.partial(official, "run", steps)
     measured = measure_in_turn(ours, peers, dtype=config.dtype, repeats=repeats)

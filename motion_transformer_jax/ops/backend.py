@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from jax.extend.mlir import passmanager
 
-from motion_transformer_jax.host_memory import forget_tracing, trim_after_compilations
+from motion_transformer_jax.host_memory import forget_tracing, trim_after_compilations, trim_meanwhile
 
 # XLA's CPU convolutions by YNNPACK run at half the speed of its older ones where there are 32 to 128 channels and need
 # copies for gradients; so do its products within attention. Vectors of 512 bits are used only where asked for.
@@ -49,14 +49,16 @@ def jit_program(function: Callable, **options) -> Callable:
     return program
 
 
-def compile_once(function: Callable, *, named: bool = False, **options) -> Callable:
+def compile_once(function: Callable, *, constants: tuple = (), named: bool = False, **options) -> Callable:
     """`jit_program`, compiled at the first call; arrays of later calls must have the shapes and places of that one's.
 
     It does without what JAX remembers of tracing, which commands that compile for minutes forget. A call with other
-    shapes raises a TypeError, one with arrays in other places a ValueError.
+    shapes raises a TypeError, one with arrays in other places a ValueError. The attribute `compile` takes arguments
+    too, or their `jax.ShapeDtypeStruct`s, and compiles for such ones before they take memory.
 
     Args:
       function: as of `jit_program`.
+      constants: the last arguments of every call.
       named: whether operations know where they come from, for profiles. On CPUs they forget it otherwise: in programs
         of a hundred thousand operations that takes memory.
       **options: as of `jit_program`.
@@ -64,21 +66,26 @@ def compile_once(function: Callable, *, named: bool = False, **options) -> Calla
     program = jit_program(function, **options)
     compiled = None
 
+    def compile_for(*args) -> None:
+        nonlocal compiled
+        lowered = program.jitted().lower(*args, *constants)
+        if on_cpu() and not named:
+            _forget_names(lowered)
+        forget_tracing()
+        with trim_meanwhile():
+            compiled = lowered.compile()
+        del lowered
+        forget_tracing()
+
     @functools.wraps(function)
     def call(*args):
-        nonlocal compiled
         if _is_traced(args):
-            return program(*args)
+            return program(*args, *constants)
         if compiled is None:
-            lowered = program.jitted().lower(*args)
-            if on_cpu() and not named:
-                _forget_names(lowered)
-            forget_tracing()
-            compiled = lowered.compile()
-            del lowered
-            forget_tracing()
-        return compiled(*args)
+            compile_for(*args)
+        return compiled(*args, *constants)
 
+    call.compile = compile_for
     return call
 
 

@@ -38,7 +38,7 @@ from motion_transformer_jax.training.metrics import MetricWindow, MetricWriter
 from motion_transformer_jax.training.nonfinite import BadStep, NonFiniteGuard, dump_step
 from motion_transformer_jax.training.observation import Observation
 from motion_transformer_jax.training.optimizer import create_configured_optimizer
-from motion_transformer_jax.training.parallel import abstract, create_mesh, replicate, shard_batch
+from motion_transformer_jax.training.parallel import abstract, abstract_batch, create_mesh, replicate, shard_batch
 from motion_transformer_jax.training.processes import check_agreement
 from motion_transformer_jax.training.progress import Progress, StopSignals, say
 from motion_transformer_jax.training.run_status import write_status
@@ -82,8 +82,9 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
     validation = Validation(config, mesh, data.validation)
 
     with Watchdog(train.stall_minutes) as watchdog, CheckpointStore(workdir, keep_last=train.keep_last) as store:
-        step, state, window = _resume_or_start(config, workdir, store, optimizer, mesh, data)
-        _announce(config, workdir, state, mesh, step, durations)
+        expected = abstract(lambda: create_train_state(config, optimizer), mesh)
+        step, create_state, window = _resume_or_start(config, workdir, store, optimizer, mesh, data, expected)
+        _announce(config, workdir, expected, mesh, step, durations)
         report = functools.partial(write_status, workdir, total_steps=total_steps)
         report("running", step=step)
         guard = NonFiniteGuard(train.max_skipped_steps)
@@ -96,6 +97,9 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> TrainS
             observation = Observation(
                 config, workdir, total_steps, writer=writer, progress=progress, validation=validation
             )
+            if step < total_steps:
+                train_step.compile(expected, data.batch)
+            state = create_state()  # now, as compiling takes memory that it can use
             stopping = False
             while step < total_steps and not stopping:
                 with jax.transfer_guard("disallow"):  # nothing crosses between host and devices unasked
@@ -164,6 +168,7 @@ class _Data:
     pairs: PairBatches
     pairs_per_epoch: int
     fingerprint: int  # of the training videos' names and lengths: the data's position means nothing among others
+    batch: Mapping[str, jax.ShapeDtypeStruct]  # of all processes
     validation: list[Mapping[str, np.ndarray]]
 
 
@@ -204,6 +209,7 @@ def _open_data(config: ConfigDict, mesh: Mesh) -> _Data:
             transfer=functools.partial(shard_batch, mesh=mesh),
         ),
         pairs_per_epoch=len(source),
+        batch=abstract_batch(source[0], train.batch_size, mesh),
         fingerprint=_fingerprint(videos["train"]),
         validation=validation_pairs(
             videos["test"],
@@ -222,18 +228,32 @@ def _fingerprint(videos: VideoSource) -> int:
 
 
 def _resume_or_start(
-    config: ConfigDict, workdir: Path, store: CheckpointStore, optimizer: Any, mesh: Mesh, data: _Data
-) -> tuple[int, TrainState, MetricWindow]:
-    """(finished steps, state, metrics not yet logged): of the newest checkpoint, else of a new model."""
+    config: ConfigDict,
+    workdir: Path,
+    store: CheckpointStore,
+    optimizer: Any,
+    mesh: Mesh,
+    data: _Data,
+    expected: TrainState,
+) -> tuple[int, Callable[[], TrainState], MetricWindow]:
+    """(finished steps, what gives the state, metrics not yet logged): of the newest checkpoint, else of a new model.
+
+    What is read is read at once, so that mistakes are told of before minutes of compiling.
+    """
     if store.latest_step is None:
-        state = with_initial_weights(config, create_train_state(config, optimizer))
+
+        @functools.cache
+        def create_state() -> TrainState:
+            return replicate(with_initial_weights(config, create_train_state(config, optimizer)), mesh)
+
+        if config.train.init_from or config.train.backbone_path:
+            create_state()
         _write_config(workdir, config)
-        return 0, replicate(state, mesh), MetricWindow()
+        return 0, create_state, MetricWindow()
     saved_config = load_config(workdir)
     check_resumable(workdir, saved_config, config)
     for name, (old, new) in config_changes(saved_config, config).items():
         say("%s is %r from here on; it was %r", name, new, old)
-    expected = abstract(lambda: create_train_state(config, optimizer), mesh)
     step, state, progress = store.restore_latest(expected)
     if progress["videos"] != data.fingerprint:
         raise UserError(
@@ -241,7 +261,7 @@ def _resume_or_start(
         )
     data.pairs.set_state(progress["pairs"])
     _write_config(workdir, config)
-    return step, state, MetricWindow(progress["window"], sharding=expected.step.sharding)
+    return step, lambda: state, MetricWindow(progress["window"], sharding=expected.step.sharding)
 
 
 def _write_config(workdir: Path, config: ConfigDict) -> None:
@@ -270,4 +290,4 @@ def _announce(
     say("%s: steps %d to %d, %.3g epochs in all", workdir, step + 1, durations.total_steps, epochs)
     if config.perceptual.weights == "random" and config.train.objective == "reconstruction":
         say("the perceptual loss uses a VGG19 with random weights (perceptual.weights)")
-    say("the first step compiles: it can take minutes")
+    say("the step is compiled first: it can take minutes")

@@ -26,8 +26,8 @@ def create_mesh(devices: list[jax.Device] | None = None) -> Mesh:
     return Mesh(np.array(devices), (DATA_AXIS,), axis_types=(AxisType.Auto,))
 
 
-def map_over_data(step: Callable, mesh: Mesh, *, named: bool = False) -> Callable:
-    """Maps `step(state, batch, *constants)` over the devices and compiles it, for the arguments of its first call.
+def map_over_data(step: Callable, mesh: Mesh, *constants: Any, named: bool = False) -> Callable:
+    """Maps `step(state, batch, *constants)` over the devices, as a function of state and batch by `compile_once`.
 
     The state and the constants are replicated, the batch's arrays are split along their first axis, and both results
     are replicated. The state's buffers are donated. `named` is that of `compile_once`.
@@ -39,7 +39,7 @@ def map_over_data(step: Callable, mesh: Mesh, *, named: bool = False) -> Callabl
         function = jax.shard_map(step, mesh=mesh, in_specs=specs, out_specs=P(), check_vma=False)
         return function(state, batch, *constants)
 
-    return compile_once(mapped, named=named, donate_argnums=0)
+    return compile_once(mapped, constants=constants, named=named, donate_argnums=0)
 
 
 def replicate(tree, mesh: Mesh):
@@ -51,6 +51,15 @@ def abstract(create: Callable[[], Any], mesh: Mesh) -> Any:
     """Shapes of the tree that `create` makes, replicated over the mesh; nothing is computed."""
     sharding = NamedSharding(mesh, P())
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), jax.eval_shape(create))
+
+
+def abstract_batch(example: Mapping[str, np.ndarray], size: int, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes of a global batch of `size` such examples, split as by `shard_batch`."""
+    sharding = NamedSharding(mesh, P(DATA_AXIS))
+    return {
+        name: jax.ShapeDtypeStruct((size, *array.shape), array.dtype, sharding=sharding)
+        for name, array in example.items()
+    }
 
 
 def shard_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:

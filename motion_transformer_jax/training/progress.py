@@ -58,7 +58,7 @@ class Progress:
         """
         self._step += 1
         self._in_flight.append(result)
-        if self._clock is None:  # The first step compiles; the clock starts behind it.
+        if self._clock is None:  # The first step warms up; the clock starts behind it.
             jax.block_until_ready(result)
             self._clock = time.monotonic()
         else:

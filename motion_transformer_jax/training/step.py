@@ -268,8 +268,7 @@ def create_train_step(
         finite, metrics = check_finite(metrics)
         return apply_gradients(config, optimizer, state, gradients, batch_stats, finite=finite), metrics
 
-    mapped = map_over_data(step, mesh, named=named)
-    return lambda state, batch: mapped(state, batch, vgg_params)
+    return map_over_data(step, mesh, vgg_params, named=named)
 
 
 def apply_gradients(

@@ -1,6 +1,7 @@
 """The training loop: it resumes bit for bit, stops when asked to, and says what is wrong."""
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ from motion_transformer_jax.errors import UserError
 from motion_transformer_jax.models.animation_model import Generation
 from motion_transformer_jax.models.dense_motion import DenseMotion
 from motion_transformer_jax.models.motion import Motion
+from motion_transformer_jax.ops.backend import compile_once
 from motion_transformer_jax.training import checkpoint, loop, samples
 from motion_transformer_jax.training.checkpoint_store import CheckpointStore
 from motion_transformer_jax.training.finite import check_finite, keep_unless
@@ -72,7 +74,7 @@ def create_train_step(config, optimizer, mesh, vgg_params):
         finite, metrics = check_finite(metrics)
         return keep_unless(finite, state, after).replace(step=state.step + 1), metrics
 
-    return jax.jit(step, donate_argnums=0)
+    return compile_once(step, donate_argnums=0)
 
 
 def reconstruct(variables, source, driving):
@@ -124,6 +126,7 @@ class Batches:
         def create(*arguments):
             train_step = create_train_step(*arguments)
 
+            @functools.wraps(train_step)
             def spying_step(state, batch):
                 self.seen.append(jax.device_get(batch))
                 if before_step is not None:
@@ -260,7 +263,14 @@ def test_a_new_run_starts_from_another_ones_weights(uninterrupted, tmp_path, mon
     started = []
 
     def create(*arguments):
-        return lambda state, batch: started.append(jax.device_get(state)) or create_train_step(*arguments)(state, batch)
+        train_step = create_train_step(*arguments)
+
+        @functools.wraps(train_step)
+        def step(state, batch):
+            started.append(jax.device_get(state))
+            return train_step(state, batch)
+
+        return step
 
     monkeypatch.setattr(loop, "create_train_step", create)
     loop.train_and_evaluate(config, tmp_path / "run")
@@ -270,6 +280,39 @@ def test_a_new_run_starts_from_another_ones_weights(uninterrupted, tmp_path, mon
     shutil.rmtree(tmp_path / "other")
     config.train.num_steps = 3
     assert int(loop.train_and_evaluate(config, tmp_path / "run").step) == 3
+
+
+@pytest.mark.parametrize("named_weights", [False, True])
+def test_compiling_comes_before_what_needs_memory_and_after_what_is_read(tmp_path, monkeypatch, named_weights):
+    """A new run's state is drawn when the step is compiled, unless weights are named: these may be wrong."""
+    happened = []
+
+    def create_step(*arguments):
+        train_step = create_train_step(*arguments)
+
+        @functools.wraps(train_step)
+        def step(state, batch):
+            happened.append("step")
+            return train_step(state, batch)
+
+        step.compile = lambda state, batch: happened.append("compile") or train_step.compile(state, batch)
+        return step
+
+    def with_initial_weights(config, state):
+        happened.append("state")
+        return state
+
+    monkeypatch.setattr(loop, "create_train_step", create_step)
+    monkeypatch.setattr(loop, "with_initial_weights", with_initial_weights)
+    config = steps_config(2)
+    if named_weights:
+        monkeypatch.setattr(loop, "validate_config", lambda *arguments, **options: None)
+        config.train.init_from = str(tmp_path / "other")
+    loop.train_and_evaluate(config, tmp_path / "run")
+    before = ["state", "compile"] if named_weights else ["compile", "state"]
+    assert happened == [*before, "step", "step"]
+    loop.train_and_evaluate(config, tmp_path / "run")
+    assert happened == [*before, "step", "step"]  # nothing is compiled for a run that is done
 
 
 def test_joints_come_along_where_landmarks_guide(tmp_path, monkeypatch):
@@ -308,11 +351,13 @@ def poisoned(monkeypatch, steps):
     def create(config, *arguments):
         train_step = create_train_step(config, *arguments)
 
+        @functools.wraps(train_step)
         def step(state, batch):
             bad = np.isin(int(state.step) + 1, steps)
             source = batch["source"] * jax.device_put(np.float32(np.nan if bad else 1))
             return train_step(state, {"source": source, "driving": batch["driving"]})
 
+        step.compile = lambda state, batch: None  # the first call does, for frames of floats
         return step
 
     monkeypatch.setattr(loop, "create_train_step", create)
@@ -398,7 +443,7 @@ def test_a_bad_config_leaves_nothing_behind(tmp_path):
 def test_first_lines_tell_what_runs(tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         loop.train_and_evaluate(steps_config(2), tmp_path)
-    for text in ("8 x cpu, batch of 8", "parameters: generator 0.00 M", str(tmp_path), "the first step compiles"):
+    for text in ("8 x cpu, batch of 8", "parameters: generator 0.00 M", str(tmp_path), "the step is compiled first"):
         assert text in caplog.text
     assert "step 2/2: loss" in caplog.text
 
