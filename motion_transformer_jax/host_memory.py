@@ -14,6 +14,7 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
 _COMPILED = "/jax/core/compile/backend_compile_duration"  # JAX's event
 _LONG_SECS = 5
 _TRIM_EVERY_SECS = 2
+_GAP = 512 << 20
 _compiles_long = False
 
 
@@ -59,6 +60,22 @@ def forget_tracing() -> None:
     jax.clear_caches()
     gc.collect()
     _trim()
+
+
+def leave_gap() -> None:
+    """Where programs are compiled for minutes, leave half a gigabyte free in the heap; before a program's first run.
+
+    A run allocates all of its intermediate arrays as one block. Whatever is allocated after it for good, if there is no
+    smaller hole, comes from the block's, which is too small from then on: the next run takes as much memory anew. The
+    gap is the smaller hole. It takes memory when it is used only. Nothing but on glibc.
+    """
+    if not _compiles_long or platform.libc_ver()[0] != "glibc":
+        return
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    libc.free.argtypes = [ctypes.c_void_p]
+    gap, _end = libc.malloc(_GAP), libc.malloc(_GAP)  # what lies behind the gap keeps it from joining the heap's end
+    libc.free(gap)
 
 
 @contextlib.contextmanager

@@ -135,6 +135,69 @@ def test_what_a_long_compilation_leaves_goes_back():
     assert trimmed < kept - 200
 
 
+# MiB held after 256 were freed below a block that stays, and once they may have gone back.
+TRIM_MEANWHILE_PROGRAM = """
+import time
+import numpy as np
+from motion_transformer_jax import host_memory
+
+def held():
+    return int(open("/proc/self/statm").read().split()[1]) // 256
+
+host_memory.keep_freed_memory(compiles_long={})
+host_memory._TRIM_EVERY_SECS = 0.01
+blocks = [np.ones(1 << 20, np.uint8) for _ in range(257)]
+del blocks[:-1]
+print(held())
+with host_memory.trim_meanwhile():
+    deadline = time.monotonic() + {}
+    kept = held()
+    while held() > kept - 200 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    print(held())
+"""
+
+
+@pytest.mark.parametrize(("compiles_long", "patience_secs"), [(True, 60), (False, 0.5)])
+def test_what_compiling_frees_goes_back_meanwhile(compiles_long, patience_secs):
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("no glibc")
+    program = TRIM_MEANWHILE_PROGRAM.format(compiles_long, patience_secs)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    kept, trimmed = map(int, done.stdout.split())
+    assert (trimmed < kept - 200) == compiles_long
+
+
+# MiB by which the process grows from one run to the next, of a program with a block of 256, if 8 are allocated between.
+GAP_PROGRAM = """
+import numpy as np
+from motion_transformer_jax import host_memory
+
+def held():
+    return int(open("/proc/self/statm").read().split()[1]) // 256
+
+host_memory.keep_freed_memory(compiles_long={})
+host_memory._GAP = 64 << 20
+host_memory.leave_gap()
+block = np.ones(256 << 20, np.uint8)
+result = np.empty(512 << 20, np.uint8)  # stays behind the block; never written, it takes no memory
+before = held()
+del block
+other = np.ones(8 << 20, np.uint8)
+block = np.ones(256 << 20, np.uint8)
+print(held() - before)
+"""
+
+
+@pytest.mark.parametrize("compiles_long", [True, False])
+def test_what_is_allocated_between_runs_leaves_their_block_whole(compiles_long):
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("no glibc")
+    program = GAP_PROGRAM.format(compiles_long)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert (int(done.stdout) < 100) == compiles_long
+
+
 # How often programs are traced by three calls, before each of which what tracing leaves is forgotten.
 FORGET_PROGRAM = """
 from motion_transformer_jax import host_memory

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from jax.extend.mlir import passmanager
 
-from motion_transformer_jax.host_memory import forget_tracing, trim_after_compilations, trim_meanwhile
+from motion_transformer_jax.host_memory import forget_tracing, leave_gap, trim_after_compilations, trim_meanwhile
 
 # XLA's CPU convolutions by YNNPACK run at half the speed of its older ones where there are 32 to 128 channels and need
 # copies for gradients; so do its products within attention. Vectors of 512 bits are used only where asked for.
@@ -64,7 +64,7 @@ def compile_once(function: Callable, *, constants: tuple = (), named: bool = Fal
       **options: as of `jit_program`.
     """
     program = jit_program(function, **options)
-    compiled = None
+    compiled, ran = None, False
 
     def compile_for(*args) -> None:
         nonlocal compiled
@@ -79,10 +79,15 @@ def compile_once(function: Callable, *, constants: tuple = (), named: bool = Fal
 
     @functools.wraps(function)
     def call(*args):
+        nonlocal ran
         if _is_traced(args):
             return program(*args, *constants)
         if compiled is None:
             compile_for(*args)
+        if not ran:
+            forget_tracing()  # of what the arguments were made by
+            leave_gap()
+            ran = True
         return compiled(*args, *constants)
 
     call.compile = compile_for

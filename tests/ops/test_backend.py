@@ -53,6 +53,16 @@ def test_programs_compiled_once_need_nothing_of_their_tracing():
         double(jnp.ones(2), 1.0)
 
 
+def test_programs_are_compiled_for_shapes_before_there_are_arrays():
+    traced = []
+    scale = backend.compile_once(lambda x, factor: traced.append(x) or x * factor, constants=(jnp.float32(3),))
+    scale.compile(jax.ShapeDtypeStruct((2,), jnp.float32))
+    assert [scale(jnp.full(2, i, jnp.float32)).tolist() for i in range(2)] == [[0, 0], [3, 3]]
+    assert len(traced) == 1
+    with pytest.raises(TypeError, match="compiled"):
+        scale(jnp.ones(3))
+
+
 @pytest.mark.parametrize("named", [False, True])
 def test_programs_compiled_once_have_names_where_asked_for(named, monkeypatch):
     texts = []
