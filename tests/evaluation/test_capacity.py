@@ -69,8 +69,8 @@ def test_exact_products_of_the_attention_and_the_antialiasing(quick_lines):
     counted = quick_lines["motion transformer: HRNet-W32, 12 layers"].multiply_adds
     assert counted.activations == layers * 2 * tokens * tokens * width
     assert counted.fixed == 0
-    # Thirteen rows of 256 pixels under the kernel for each of 64 x 64 results.
-    assert quick_lines["FOMM's keypoint detector"].multiply_adds.fixed == 64 * 64 * 13 * 256 * 3
+    # Blocks of 4 x 4 pixels, 64 and three more along a side, each by its weights at 4 x 4 places under the kernel.
+    assert quick_lines["FOMM's keypoint detector"].multiply_adds.fixed == 67 * 67 * (4 * 4 * 3) * (4 * 4 * 3)
 
 
 @pytest.mark.long
