@@ -62,8 +62,9 @@ def forget_tracing() -> None:
     _trim()
 
 
+@functools.cache
 def leave_gap() -> None:
-    """Where programs are compiled for minutes, leave half a gigabyte free in the heap; before a program's first run.
+    """Where programs are compiled for minutes, leave half a gigabyte free in the heap, once; before their first run.
 
     A run allocates all of its intermediate arrays as one block. Whatever is allocated after it for good, if there is no
     smaller hole, comes from the block's, which is too small from then on: the next run takes as much memory anew. The
