@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import pathlib
 import platform
 import resource
 import subprocess
@@ -9,6 +10,7 @@ import sys
 
 import pytest
 
+from motion_transformer_jax import host_memory
 from motion_transformer_jax.host_memory import keep_freed_memory
 
 # Page faults of ten arrays of 64 MiB, one after the other: before, when the process grows, and from then on.
@@ -136,8 +138,10 @@ def test_what_a_long_compilation_leaves_goes_back():
     assert trimmed < kept - 200
 
 
-# MiB held after 256 were freed below a block that stays, and once they may have gone back.
-TRIM_MEANWHILE_PROGRAM = """
+# The MiB held of 256 that were freed below a block that stays, while a "program" compiles that waits for them to go
+# back; and whether that was in a heap of its own.
+COMPILE_PROGRAM = """
+import threading
 import time
 import numpy as np
 from motion_transformer_jax import host_memory
@@ -145,28 +149,62 @@ from motion_transformer_jax import host_memory
 def held():
     return int(open("/proc/self/statm").read().split()[1]) // 256
 
-host_memory.keep_freed_memory(compiles_long={})
-host_memory._TRIM_EVERY_SECS = 0.01
-blocks = [np.ones(1 << 20, np.uint8) for _ in range(257)]
-del blocks[:-1]
-print(held())
-with host_memory.trim_meanwhile():
+def compile_program():
     deadline = time.monotonic() + {}
     kept = held()
     while held() > kept - 200 and time.monotonic() < deadline:
         time.sleep(0.01)
-    print(held())
+    return kept - held(), threading.current_thread() is not threading.main_thread()
+
+host_memory.keep_freed_memory(compiles_long={})
+host_memory._TRIM_EVERY_SECS = 0.01
+blocks = [np.ones(1 << 20, np.uint8) for _ in range(257)]
+del blocks[:-1]
+print(*map(int, host_memory.compile_apart(compile_program)))
 """
 
 
 @pytest.mark.parametrize(("compiles_long", "patience_secs"), [(True, 60), (False, 0.5)])
-def test_what_compiling_frees_goes_back_meanwhile(compiles_long, patience_secs):
+def test_compiling_has_a_heap_of_its_own_and_what_it_frees_goes_back_meanwhile(compiles_long, patience_secs):
     if platform.libc_ver()[0] != "glibc":
         pytest.skip("no glibc")
-    program = TRIM_MEANWHILE_PROGRAM.format(compiles_long, patience_secs)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    kept, trimmed = map(int, done.stdout.split())
-    assert (trimmed < kept - 200) == compiles_long
+    program = COMPILE_PROGRAM.format(patience_secs, compiles_long)
+    done = run_with_own_heaps(program)
+    gone, apart = map(int, done.stdout.split())
+    assert (gone > 200) == compiles_long
+    assert apart == compiles_long
+
+
+def test_what_compiling_raises_comes_through(monkeypatch):
+    monkeypatch.setattr(host_memory, "_compiles_long", True)
+    with pytest.raises(ZeroDivisionError):
+        host_memory.compile_apart(lambda: 1 // 0)
+
+
+# MiB of huge pages among 64, before the heap asks for them, then, and once it was trimmed.
+HUGE_PAGES_PROGRAM = """
+import re
+from motion_transformer_jax import host_memory
+
+def huge():
+    block = bytearray(64 << 20)  # NumPy would ask for them itself
+    return sum(map(int, re.findall("AnonHugePages: *([0-9]+)", open("/proc/self/smaps").read()))) // 1024
+
+print(huge())
+host_memory.keep_freed_memory()
+print(huge())
+host_memory._trim()
+print(huge())
+"""
+
+
+def test_the_heap_has_huge_pages():
+    choice = pathlib.Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if platform.libc_ver()[0] != "glibc" or not choice.exists() or "[madvise]" not in choice.read_text():
+        pytest.skip("no glibc, or no huge pages for those who ask")
+    done = subprocess.run([sys.executable, "-c", HUGE_PAGES_PROGRAM], capture_output=True, text=True, check=True)
+    before, asked, trimmed = map(int, done.stdout.split())
+    assert before < 32 < min(asked, trimmed)
 
 
 # MiB by which the process grows from one run to the next, of a program with a block of 256, if 8 are allocated between.

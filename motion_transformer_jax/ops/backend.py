@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from jax.extend.mlir import passmanager
 
-from motion_transformer_jax.host_memory import forget_tracing, leave_gap, trim_after_compilations, trim_meanwhile
+from motion_transformer_jax.host_memory import compile_apart, forget_tracing, leave_gap, trim_after_compilations
 
 # XLA's CPU convolutions by YNNPACK run at half the speed of its older ones where there are 32 to 128 channels and need
 # copies for gradients; so do its products within attention. Vectors of 512 bits are used only where asked for.
@@ -72,8 +72,7 @@ def compile_once(function: Callable, *, constants: tuple = (), named: bool = Fal
         if on_cpu() and not named:
             _forget_names(lowered)
         forget_tracing()
-        with trim_meanwhile():
-            compiled = lowered.compile()
+        compiled = compile_apart(lowered.compile)
         del lowered
         forget_tracing()
 
