@@ -9,6 +9,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from motion_transformer_jax.ops.fusion import apart
 from motion_transformer_jax.ops.products import product_over_rows
 from motion_transformer_jax.ops.resize import upsample_nearest
 from motion_transformer_jax.ops.winograd import (
@@ -193,7 +194,7 @@ def _to_few_channels(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """One matrix product for all places of the kernel; then each result is a sum of its neighbours' products.
 
     XLA's convolution keeps vectors along the channels of the result, of which there are too few. Image by image, as the
-    products take many times the memory of the result.
+    products take many times the memory of the result, and apart, as XLA stores a loop's result by a single thread.
     """
     size, _, inputs, outputs = kernel.shape
     _, height, width, _ = x.shape
@@ -204,7 +205,7 @@ def _to_few_channels(x: jax.Array, kernel: jax.Array) -> jax.Array:
         products = jnp.pad(products, ((reach, reach), (reach, reach)) + ((0, 0),) * 3)
         return sum(products[i : i + height, j : j + width, i, j] for i in range(size) for j in range(size))
 
-    return jax.lax.map(of_image, x)
+    return jax.lax.map(apart(of_image), x)
 
 
 def _few_channels_kernel_gradient(x: jax.Array, gradient: jax.Array, size: int) -> jax.Array:

@@ -166,12 +166,12 @@ def _scale_by_adam(b1: float, b2: float) -> optax.GradientTransformationExtraArg
         _, after = adam.update(gradients, state, params)
         after = keep_unless(finite, state, after)
         state = after._replace(mu=jax.tree.map(materialize, after.mu), nu=jax.tree.map(materialize, after.nu))
-        # Bias corrections as optax's, each computed once: XLA would do so in every array's loop.
-        of_mean, of_square = (materialize(1 - decay**state.count) for decay in (b1, b2))
+        # mean / of_mean / (sqrt(square / of_square) + epsilon), with a single division for each number.
+        of_mean, of_square = (1 - decay**state.count for decay in (b1, b2))
+        factor, offset = (materialize(term) for term in (of_mean / jnp.sqrt(of_square), of_mean * epsilon))
 
         def scaled(mean: jax.Array, square: jax.Array) -> jax.Array:
-            dtype = mean.dtype
-            return mean / of_mean.astype(dtype) / (jnp.sqrt(square / of_square.astype(dtype)) + epsilon)
+            return mean / (jnp.sqrt(square) * factor.astype(mean.dtype) + offset.astype(mean.dtype))
 
         return jax.tree.map(scaled, state.mu, state.nu), state
 
