@@ -40,7 +40,7 @@ def main(argv: list[str]) -> None:
         "Any field of all configs is set by --config.FIELD=VALUE, such as the budget by --config.train.num_steps=1000."
     )
     arguments, overrides = parser.parse_known_args(argv)
-    keep_freed_memory(compiles_long=True)
+    keep_freed_memory()
     for name in ("variants", "seeds"):
         values = getattr(arguments, name)
         if len(set(values)) < len(values):

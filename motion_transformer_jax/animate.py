@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 def main(argv: list[str]) -> int | None:
     """Parse the arguments, animate, and print what was done."""
     keep_compiled_programs()
-    keep_freed_memory()
     parser = _create_parser()
     parsed = parser.parse_args(_with_signed_values(argv))
+    keep_freed_memory()
     limits, arguments = take_limits(parsed), vars(parsed)
 
     # Slow to import, and not needed for --help.

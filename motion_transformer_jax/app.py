@@ -21,7 +21,7 @@ _LIMITS = [field.name for field in dataclasses.fields(UploadLimits)]
 def main(argv: list[str]) -> None:
     """Parse the arguments, and serve the page until interrupted."""
     keep_compiled_programs()
-    keep_freed_memory()
+    keep_freed_memory(in_threads=True)
     parser = _create_parser()
     arguments = vars(parser.parse_args(argv))
     for name in (*_LIMITS, "keep_minutes"):

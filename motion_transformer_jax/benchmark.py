@@ -45,7 +45,7 @@ def main(argv: list[str]) -> None:
     )
     parser.add_argument("subject", choices=_SUBJECTS, metavar="SUBJECT", help="one of those above")
     subject = parser.parse_args(argv[:1]).subject
-    keep_freed_memory(compiles_long=subject == "train")
+    keep_freed_memory()
     _SUBJECTS[subject](argv[1:])
 
 

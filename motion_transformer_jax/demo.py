@@ -46,7 +46,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--out", default="out/demo", metavar="DIR", help="where everything is written")
     parser.add_argument("--variant", default="", help="variant of configs/demo.py, such as debug")
     arguments, overrides = parser.parse_known_args(argv)
-    keep_freed_memory(compiles_long=True)
+    keep_freed_memory()
     config = parse_config(f"{demo_config.__file__}:{arguments.variant}", overrides)
     out = Path(arguments.out)
 

@@ -26,7 +26,6 @@ DETECTORS = ("auto", "faces", "bodies", "puppets", "none")
 def main(argv: list[str]) -> None:
     """Parse the arguments and evaluate models, make a preference study, tally its answers, or compare pickles."""
     keep_compiled_programs()
-    keep_freed_memory()
     if argv[:1] == ["pickles"]:
         _compare_pickles(argv[1:])
     elif argv[:2] == ["study", "tally"]:
@@ -50,6 +49,7 @@ def _evaluate(argv: list[str]) -> None:
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the report")
     add_evaluation_options(parser)
     arguments = parser.parse_args(argv)
+    keep_freed_memory()
     limits, request = take_limits(arguments), evaluation_options(parser, arguments)
 
     from motion_transformer_jax.evaluation.checkpoints import evaluate_checkpoints  # slow to import
@@ -143,6 +143,7 @@ def _study(argv: list[str]) -> None:
     parser.add_argument("--questions", type=int, default=20, metavar="N", help="at most (default: 20)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of videos, order and sides (default: 0)")
     arguments = parser.parse_args(argv)
+    keep_freed_memory()
     for name, least in {"questions": 1, "seed": 0}.items():
         if getattr(arguments, name) < least:
             parser.error(f"--{name} is {getattr(arguments, name)}; expected {least} or more")

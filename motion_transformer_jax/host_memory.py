@@ -16,11 +16,11 @@ _LONG_SECS = 5
 _TRIM_EVERY_SECS = 2
 _GAP = 512 << 20
 _HUGE_PAGES = 14  # Linux's MADV_HUGEPAGE, from its mman.h
-_compiles_long = False
+_in_first_thread = False
 _Program = TypeVar("_Program")
 
 
-def keep_freed_memory(*, compiles_long: bool = False) -> None:
+def keep_freed_memory(*, in_threads: bool = False) -> None:
     """Keep freed memory for the next allocation instead of giving it back to the system; nothing but on glibc.
 
     Each run of a compiled program on a CPU allocates its intermediate arrays anew. By default blocks of megabytes come
@@ -28,36 +28,38 @@ def keep_freed_memory(*, compiles_long: bool = False) -> None:
     process stays as large as it once was. New memory is in huge pages where Linux has them for programs that ask, which
     makes animation an eighth faster. For before there are other threads.
 
+    Compiling leaves many thousands of free blocks of all sizes, through which glibc looks at every allocation, so that
+    each thread has a heap of its own. Those of other threads than the first give large blocks back: on a CPU, programs
+    run in the thread that calls them, if JAX has not looked for its devices yet.
+
     Args:
-        compiles_long: Whether programs are compiled for minutes, as for training. That leaves many thousands of free
-            blocks of all sizes, through which glibc looks at every allocation, so that each thread gets a heap of its
-            own. Those of other threads than the first give large blocks back: on a CPU, programs run in the thread that
-            calls them then, if JAX has not looked for its devices yet, and `forget_tracing` does something. Otherwise
-            all threads share one heap, unless glibc's `MALLOC_ARENA_MAX` says how many there are.
+        in_threads: Whether programs are called by other threads than the first, as in a server. All threads share one
+            heap then, unless glibc's `MALLOC_ARENA_MAX` says how many there are, and `forget_tracing`, `leave_gap` and
+            `compile_apart` do nothing of their own.
     """
-    global _compiles_long
-    _compiles_long = compiles_long
+    global _in_first_thread
+    _in_first_thread = not in_threads
     if not _on_glibc():
         return
     mallopt = _libc().mallopt
-    if not compiles_long and "MALLOC_ARENA_MAX" not in os.environ:
+    if in_threads and "MALLOC_ARENA_MAX" not in os.environ:
         mallopt(_ARENA_MAX, 1)
     mallopt(_MMAP_MAX, 0)
     mallopt(_TRIM_THRESHOLD, -1)
     mallopt(_TOP_PAD, 256 << 20)
     _grow_in_huge_pages()
-    if compiles_long:
+    if not in_threads:
         import jax  # slow to import, and not needed by commands that print their help only
 
         jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
 def forget_tracing() -> None:
-    """Where programs are compiled for minutes, give back what JAX remembers of tracing, a quarter of a gigabyte.
+    """In commands, but a server, give back what JAX remembers of tracing, a quarter of a gigabyte for a training step.
 
     Programs that were compiled ahead of time stay; functions that are jitted are traced anew at their next call.
     """
-    if not _compiles_long:
+    if not _in_first_thread:
         return
     import jax
 
@@ -68,13 +70,13 @@ def forget_tracing() -> None:
 
 @functools.cache
 def leave_gap() -> None:
-    """Where programs are compiled for minutes, leave half a gigabyte free in the heap, once; before their first run.
+    """In commands, but a server, leave half a gigabyte free in the heap, once; before a large program's first run.
 
     A run allocates all of its intermediate arrays as one block. Whatever is allocated after it for good, if there is no
     smaller hole, comes from the block's, which is too small from then on: the next run takes as much memory anew. The
     gap is the smaller hole. It takes memory when it is used only. Nothing but on glibc.
     """
-    if not (_compiles_long and _on_glibc()):
+    if not (_in_first_thread and _on_glibc()):
         return
     libc = _libc()
     gap, _end = libc.malloc(_GAP), libc.malloc(_GAP)  # what lies behind the gap keeps it from joining the heap's end
@@ -82,13 +84,13 @@ def leave_gap() -> None:
 
 
 def compile_apart(compile_program: Callable[[], _Program]) -> _Program:
-    """Where programs are compiled for minutes, have it done in a thread of its own, and return its result.
+    """In commands, but a server, compile in a thread of its own, and return the result.
 
     What compiling leaves, many thousands of small blocks, is then in that thread's heap and not among the arrays of the
     first one's. Meanwhile freed memory goes back every other second: the compiler's passes free gigabytes one after the
     other, each in blocks that the next one does not fill. Nothing but a call except on glibc.
     """
-    if not (_compiles_long and _on_glibc()):
+    if not (_in_first_thread and _on_glibc()):
         return compile_program()
     with futures.ThreadPoolExecutor(1, "compile") as thread:
         compiling = thread.submit(compile_program)

@@ -36,7 +36,7 @@ def main(argv: list[str]) -> None:
     add_limits(parser)
     parser.epilog = "Any field of the config is set by --config.FIELD=VALUE, such as --config.train.batch_size=32."
     arguments, overrides = parser.parse_known_args(argv)
-    keep_freed_memory(compiles_long=True)
+    keep_freed_memory()
     if arguments.replay:
         if overrides:
             parser.error(f"--replay takes the dump's own config; leave out {' '.join(overrides)}")

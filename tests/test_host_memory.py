@@ -54,7 +54,7 @@ COMPILED_PROGRAM = """
 import resource
 from motion_transformer_jax.host_memory import keep_freed_memory
 
-keep_freed_memory(compiles_long=True)
+keep_freed_memory()
 import jax
 import jax.numpy as jnp
 from motion_transformer_jax.ops.fusion import materialize
@@ -72,7 +72,7 @@ print(faults(x), min(faults(x) for _ in range(5)))
 """
 
 
-def test_programs_of_training_reuse_memory():
+def test_programs_reuse_memory():
     done = run_with_own_heaps(COMPILED_PROGRAM)
     growing, kept = map(int, done.stdout.split())
     if platform.libc_ver()[0] != "glibc" or growing == 0:
@@ -86,7 +86,7 @@ import ctypes
 import threading
 from motion_transformer_jax.host_memory import keep_freed_memory
 
-keep_freed_memory(compiles_long={})
+keep_freed_memory(in_threads={})
 libc = ctypes.CDLL(None)
 libc.fdopen.restype = ctypes.c_void_p
 thread = threading.Thread(target=lambda: libc.malloc(1000))
@@ -99,13 +99,13 @@ libc.fflush(stdout)
 
 
 @pytest.mark.parametrize(
-    ("compiles_long", "own_number", "shared"), [(False, None, True), (True, None, False), (False, "8", False)]
+    ("in_threads", "own_number", "shared"), [(True, None, True), (False, None, False), (True, "8", False)]
 )
-def test_threads_share_a_heap_where_little_is_compiled(compiles_long, own_number, shared):
+def test_threads_share_a_heap_where_they_run_programs(in_threads, own_number, shared):
     if platform.libc_ver()[0] != "glibc":
         pytest.skip("no glibc")
     done = run_with_own_heaps(
-        HEAPS_PROGRAM.format(compiles_long), **({"MALLOC_ARENA_MAX": own_number} if own_number else {})
+        HEAPS_PROGRAM.format(in_threads), **({"MALLOC_ARENA_MAX": own_number} if own_number else {})
     )
     assert (done.stdout.count("<heap nr=") == 1) == shared
 
@@ -156,7 +156,7 @@ def compile_program():
         time.sleep(0.01)
     return kept - held(), threading.current_thread() is not threading.main_thread()
 
-host_memory.keep_freed_memory(compiles_long={})
+host_memory.keep_freed_memory(in_threads={})
 host_memory._TRIM_EVERY_SECS = 0.01
 blocks = [np.ones(1 << 20, np.uint8) for _ in range(257)]
 del blocks[:-1]
@@ -164,19 +164,18 @@ print(*map(int, host_memory.compile_apart(compile_program)))
 """
 
 
-@pytest.mark.parametrize(("compiles_long", "patience_secs"), [(True, 60), (False, 0.5)])
-def test_compiling_has_a_heap_of_its_own_and_what_it_frees_goes_back_meanwhile(compiles_long, patience_secs):
+@pytest.mark.parametrize(("in_threads", "patience_secs"), [(False, 60), (True, 0.5)])
+def test_compiling_has_a_heap_of_its_own_and_what_it_frees_goes_back_meanwhile(in_threads, patience_secs):
     if platform.libc_ver()[0] != "glibc":
         pytest.skip("no glibc")
-    program = COMPILE_PROGRAM.format(patience_secs, compiles_long)
+    program = COMPILE_PROGRAM.format(patience_secs, in_threads)
     done = run_with_own_heaps(program)
     gone, apart = map(int, done.stdout.split())
-    assert (gone > 200) == compiles_long
-    assert apart == compiles_long
+    assert (gone > 200) == apart == (not in_threads)
 
 
 def test_what_compiling_raises_comes_through(monkeypatch):
-    monkeypatch.setattr(host_memory, "_compiles_long", True)
+    monkeypatch.setattr(host_memory, "_in_first_thread", True)
     with pytest.raises(ZeroDivisionError):
         host_memory.compile_apart(lambda: 1 // 0)
 
@@ -215,7 +214,7 @@ from motion_transformer_jax import host_memory
 def held():
     return int(open("/proc/self/statm").read().split()[1]) // 256
 
-host_memory.keep_freed_memory(compiles_long={})
+host_memory.keep_freed_memory(in_threads={})
 host_memory._GAP = 64 << 20
 host_memory.leave_gap()
 block = np.ones(256 << 20, np.uint8)
@@ -228,19 +227,19 @@ print(held() - before)
 """
 
 
-@pytest.mark.parametrize("compiles_long", [True, False])
-def test_what_is_allocated_between_runs_leaves_their_block_whole(compiles_long):
+@pytest.mark.parametrize("in_threads", [False, True])
+def test_what_is_allocated_between_runs_leaves_their_block_whole(in_threads):
     if platform.libc_ver()[0] != "glibc":
         pytest.skip("no glibc")
-    program = GAP_PROGRAM.format(compiles_long)
+    program = GAP_PROGRAM.format(in_threads)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert (int(done.stdout) < 100) == compiles_long
+    assert (int(done.stdout) < 100) == (not in_threads)
 
 
 # How often programs are traced by three calls, before each of which what tracing leaves is forgotten.
 FORGET_PROGRAM = """
 from motion_transformer_jax import host_memory
-host_memory.keep_freed_memory(compiles_long={})
+host_memory.keep_freed_memory(in_threads={})
 import jax
 from motion_transformer_jax.ops.backend import compile_once
 
@@ -253,10 +252,10 @@ print(traced.count("jitted"), traced.count("once"))
 """
 
 
-@pytest.mark.parametrize(("compiles_long", "expected"), [(True, "3 1"), (False, "1 1")])
-def test_tracing_is_forgotten_where_programs_compile_long(compiles_long, expected):
+@pytest.mark.parametrize(("in_threads", "expected"), [(False, "3 1"), (True, "1 1")])
+def test_tracing_is_forgotten_but_in_servers(in_threads, expected):
     """In a process of its own: all of its programs are forgotten."""
-    program = FORGET_PROGRAM.format(compiles_long)
+    program = FORGET_PROGRAM.format(in_threads)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == expected
 

@@ -77,7 +77,7 @@ def _in_process(name: str, config: ConfigDict, cache: str) -> tuple[Compilation,
 
 
 def _run(sender: Connection, name: str, config: ConfigDict, cache: str) -> None:
-    keep_freed_memory(compiles_long=name == "training step")  # as the commands do
+    keep_freed_memory()  # as the commands do
     jax.config.update("jax_compilation_cache_dir", cache)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     call = _PROGRAMS[name](config)
