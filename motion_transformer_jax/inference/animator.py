@@ -192,11 +192,13 @@ class Animator:
         mode = self.choose_mode(mode)
         check_motion(best_frame=best_frame, multiply=multiply, smooth_fps=smooth_fps)
         source = self._source_state(source)
+        options = {"mode": mode, "adapt_scale": adapt_scale, "multiply": multiply}
         # Other motion than relative does not depend on the initial frame, whichever it is.
-        best_frame = best_frame if mode == "relative" else 0
-        initial, frames = self._initial_motion(source, frames, best_frame, smooth_fps)
-        driving = self._follow(frames, smooth_fps)
-        return self.animate_tracked(source, driving, initial, mode=mode, adapt_scale=adapt_scale, multiply=multiply)
+        if best_frame == 0 or mode != "relative":
+            driving = self._follow(self._checked(frames), smooth_fps)
+            return self._animate_from_first(source, driving, **options)
+        initial = self._initial_motion(source, frames, best_frame, smooth_fps)
+        return self.animate_tracked(source, self._follow(frames, smooth_fps), initial, **options)
 
     def animate_tracked(
         self,
@@ -236,15 +238,30 @@ class Animator:
             for frame, (motion, image, mask) in in_order(started, ahead=self._ahead)
         )
 
+    def _animate_from_first(
+        self, source: SourceState, driving: Iterator[DrivingFrame], **options: Any
+    ) -> Iterator[AnimatedFrame]:
+        """`animate_tracked`, relative to the first driving frame, of which there is at least one."""
+        first = next(driving)
+        yield from self.animate_tracked(source, chain([first], driving), first.motion, **options)
+
     def _follow(self, frames: Frames, smooth_fps: float | None) -> Iterator[DrivingFrame]:
         return self.track(frames) if smooth_fps is None else smoothed(self.track(frames), smooth_fps)
 
+    def _checked(self, frames: Frames) -> Iterator[Picture]:
+        """The frames, of which the first one has been looked at."""
+        stream = _open(frames)
+        first = next(stream, None)
+        if first is None:
+            raise no_driving_frames()
+        return chain([self._fit(first)], stream)
+
     def _initial_motion(
         self, source: SourceState, frames: Frames, best_frame: int | Literal["auto"], smooth_fps: float | None
-    ) -> tuple[Motion, Frames]:
-        """Motion of the initial frame, [1, K, 2], and the frames, which are still whole."""
+    ) -> Motion:
+        """Motion of the initial frame, [1, K, 2], of frames that can be read again."""
         stream = _open(frames)
-        if best_frame != 0 and stream is frames:
+        if stream is frames:
             raise ValueError("with a best_frame other than 0 frames are read twice; pass a list or a callable")
         if best_frame == "auto":
             motions = (driving.motion for driving in self._follow(stream, smooth_fps))
@@ -259,9 +276,9 @@ class Animator:
                 f"choose a best frame from 0 to {skipped - 1}"
             )
         if best_frame and smooth_fps is not None:  # hangs on the frames before it
-            return next(islice(self._follow(frames, smooth_fps), best_frame, None)).motion, frames
+            return next(islice(self._follow(frames, smooth_fps), best_frame, None)).motion
         motion = jax.tree.map(lambda x: x[:1], self._estimate(self._pad([self._fit(first)])))
-        return jax.device_get(motion), chain([first], stream) if best_frame == 0 else frames
+        return jax.device_get(motion)
 
     def _source_state(self, source: Picture | SourceState) -> SourceState:
         return source if isinstance(source, SourceState) else self.encode_source(source)

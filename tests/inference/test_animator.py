@@ -221,6 +221,15 @@ def test_frames_are_drawn_as_they_are_needed(animator):
     stream.close()
 
 
+def test_each_frame_is_estimated_once(animator, monkeypatch):
+    """The first one too, whose motion the others are relative to."""
+    source = animator.encode_source(SOURCE)
+    estimate, batches = animator._estimate, []
+    monkeypatch.setattr(animator, "_estimate", lambda frames: batches.append(frames) or estimate(frames))
+    assert len(list(animator.animate(source, DRIVING))) == len(DRIVING)
+    assert len(batches) == -(-len(DRIVING) // BATCH)
+
+
 def test_in_a_batch_of_one_results_come_before_the_next_frame():
     drawn = []
 
