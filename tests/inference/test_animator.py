@@ -161,7 +161,8 @@ def test_lengths_around_a_batch(animator, count):
 
 
 def test_compiles_once(animator):
-    list(animator.animate(SOURCE, DRIVING))
+    for mode in ("relative", "absolute"):
+        list(animator.animate(SOURCE, DRIVING, mode=mode))
     functions = (animator_module._estimate_spread, animator_module.encode, animator_module._generate_spread)
     before = [function.jitted()._cache_size() for function in functions]
     for count in range(1, 7):
