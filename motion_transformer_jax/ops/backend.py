@@ -52,9 +52,9 @@ def jit_program(function: Callable, **options) -> Callable:
 def compile_once(function: Callable, *, constants: tuple = (), named: bool = False, **options) -> Callable:
     """`jit_program`, compiled at the first call; arrays of later calls must have the shapes and places of that one's.
 
-    It does without what JAX remembers of tracing, which commands forget. A call with other
-    shapes raises a TypeError, one with arrays in other places a ValueError. The attribute `compile` takes arguments
-    too, or their `jax.ShapeDtypeStruct`s, and compiles for such ones before they take memory.
+    It does without what JAX remembers of tracing, which commands forget. A call with other shapes raises a TypeError,
+    one with arrays in other places a ValueError. The attribute `compile` takes arguments too, or their
+    `jax.ShapeDtypeStruct`s, and compiles for such ones before they take memory.
 
     Args:
       function: as of `jit_program`.
